@@ -1,0 +1,71 @@
+import type * as v from "valibot";
+
+/** Who may call: `safe` everyone, then members of the mesh, trusted members, the owner. */
+export type Access = "safe" | "member" | "trusted" | "owner";
+
+/**
+ * What a node hands to its commands. Each room adds its own service by declaration merging:
+ * `declare module "#src/command/define.ts" { interface Services { runs: RunStore } }`.
+ */
+// oxlint-disable-next-line no-empty-interface
+export interface Services {}
+
+/** A progress record: JSON with a `type`. Doors pass it on as it happens. */
+export interface Event {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+export interface CommandContext {
+  readonly services: Services;
+  /** Aborted by the first Ctrl-C or when the caller goes away. */
+  readonly signal: AbortSignal;
+  /** Streams a record to the caller before the result. */
+  emit(event: Event): void;
+  /** Calls another command as the same caller; the gate judges that caller again. */
+  call(name: string, parameters: unknown): Promise<unknown>;
+}
+
+/** What a person sees at a terminal; a door that speaks JSON ignores it. */
+export interface Screen {
+  /** Columns; 80 when unknown. */
+  readonly columns: number;
+  /** True when lines can be redrawn in place (a terminal, not a pipe). */
+  readonly live: boolean;
+  /** True when colour is wanted (NO_COLOR, --no-color and pipes respected). */
+  readonly colour: boolean;
+  /** Data: goes to stdout. */
+  print(text: string): void;
+  /** Talk: goes to stderr. */
+  note(text: string): void;
+  /** Replaces the block last drawn by `draw` (stderr; nothing when not live). */
+  draw(lines: readonly string[]): void;
+}
+
+export interface View<Result> {
+  event?(event: Event): void;
+  result?(result: Result): void;
+}
+
+export interface CommandDeclaration<
+  Parameters extends v.GenericSchema = v.GenericSchema,
+  Result = unknown,
+> {
+  /** `run/start`; words joined by `/`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Without it: owner only. */
+  readonly access?: Access;
+  /** A strict object schema whose entries carry `v.description(...)`. */
+  readonly parameters: Parameters;
+  /** Which parameters bare words fill, in order; the last may be a list. */
+  readonly positional?: readonly string[];
+  readonly result?: v.GenericSchema;
+  /** Example command lines for `--help`, each run by a test. */
+  readonly examples?: readonly string[];
+  /** Hidden commands are called by the program itself (child roles), never listed. */
+  readonly hidden?: boolean;
+  run(parameters: v.InferOutput<Parameters>, context: CommandContext): Promise<Result> | Result;
+  /** How a terminal shows it; without it the result is printed as indented JSON. */
+  readonly view?: (screen: Screen) => View<Awaited<Result>>;
+}
