@@ -1,7 +1,10 @@
 import type * as v from "valibot";
+import type { Access, Caller } from "./caller.ts";
 
-/** Who may call: `safe` everyone, then members of the mesh, trusted members, the owner. */
-export type Access = "safe" | "member" | "trusted" | "owner";
+export type { Access };
+
+/** The headings of `--help`, in the order a first-time user needs them. */
+export type Flow = "start" | "model" | "proof" | "node" | "tools";
 
 /**
  * What a node hands to its commands. Each room adds its own service by declaration merging:
@@ -18,6 +21,7 @@ export interface Event {
 
 export interface CommandContext {
   readonly services: Services;
+  readonly caller: Caller;
   /** Aborted by the first Ctrl-C or when the caller goes away. */
   readonly signal: AbortSignal;
   /** Streams a record to the caller before the result. */
@@ -56,6 +60,8 @@ export interface CommandDeclaration<
   readonly summary: string;
   /** Without it: owner only. */
   readonly access?: Access;
+  /** Under which heading of `--help` it stands; without it, the last. */
+  readonly flow?: Flow;
   /** A strict object schema whose entries carry `v.description(...)`. */
   readonly parameters: Parameters;
   /** Which parameters bare words fill, in order; the last may be a list. */

@@ -1,0 +1,94 @@
+import type { Clock } from "#src/port/clock.ts";
+import type { Disk } from "#src/port/disk.ts";
+import type { Processes } from "#src/port/process.ts";
+import type { Random } from "#src/port/random.ts";
+import type { Store } from "#src/port/store.ts";
+import type { NodeIdentity } from "#src/receipt/identity.ts";
+import type { Registry } from "./registry.ts";
+
+/** Absolute paths inside one node home. */
+export interface HomePaths {
+  readonly root: string;
+  readonly identity: string;
+  readonly database: string;
+  readonly artifacts: string;
+  readonly runs: string;
+  readonly configuration: string;
+}
+
+/** Held by the one process that may change a home; the system drops it when the process ends. */
+export interface HomeLock {
+  release(): void;
+}
+
+/** Opening the node's identity heals its descriptor (I-1). */
+export interface IdentityService {
+  /** The identity of this home; refused with `identity_absent` where there is none yet. */
+  open(): Promise<NodeIdentity>;
+  /** As `open`, but makes the identity of a new home. Hold the lock. */
+  openOrCreate(): Promise<NodeIdentity & { readonly created: boolean }>;
+}
+
+/** Where a setting got its value. */
+export type SettingSource = "flag" | "environment" | "file" | "default";
+
+export interface SettingValue {
+  /** `train.threads`: the command, then the parameter. */
+  readonly name: string;
+  readonly value: unknown;
+  readonly source: SettingSource;
+  /** The environment variable or file and line it came from. */
+  readonly origin: string | null;
+}
+
+export interface Configuration {
+  /** What the environment and psionic.toml say, parameters by name, for one command. */
+  defaultsFor(commandName: string): Readonly<Record<string, unknown>>;
+  /** Every setting with where its value came from. */
+  settings(): readonly SettingValue[];
+}
+
+/** What this machine is, without touching it: safe to ask at any time. */
+export interface MachineFacts {
+  readonly operatingSystem: string;
+  readonly architecture: string;
+  readonly processor: string;
+  readonly coreCount: number;
+  readonly memoryBytes: number;
+  readonly freeMemoryBytes: number;
+  /** Kernel lanes this machine can run, best first: `avx512`, `avx2`, `neon`, `baseline`. */
+  readonly lanes: readonly string[];
+}
+
+export interface Machine {
+  facts(): Promise<MachineFacts>;
+}
+
+/** How the terminal was asked to behave; a command that prompts must ask this first. */
+export interface Interaction {
+  /** False with --no-input or where nobody can answer. */
+  readonly canAsk: boolean;
+  /** Asks on the terminal without echo; refused with `input_needed` when nobody can answer. */
+  askSecret(question: string): Promise<string>;
+}
+
+declare module "./define.ts" {
+  interface Services {
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly disk: Disk;
+    readonly processes: Processes;
+    /** Opened, and migrated, when first used. */
+    readonly store: Store;
+    readonly home: HomePaths;
+    readonly identity: IdentityService;
+    readonly configuration: Configuration;
+    readonly machine: Machine;
+    readonly interaction: Interaction;
+    readonly registry: Registry;
+    /** Environment variables as the process was started with. */
+    readonly environment: Readonly<Record<string, string | undefined>>;
+    /** Takes the home for this process; refused with `home_locked` while another has it. */
+    lock(): HomeLock;
+  }
+}
