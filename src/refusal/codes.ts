@@ -43,6 +43,11 @@ export const codes = {
   identity_exists: entry(14, 412, false, "The home already has another identity. Restore into another home."),
   backup_wrong: entry(13, 422, false, "The identity backup is damaged, of an unknown version, or the passphrase is wrong."),
   machine_unfit: entry(14, 412, false, "`psionic doctor` found something this machine needs first. Each failing line names its fix."),
+  model_invalid: entry(2, 400, false, "The sizes of the model do not fit together or are out of bounds. The message names the field."),
+  size_unknown: entry(2, 400, false, "No model size of that name exists. `psionic plan --help` lists the sizes."),
+  memory_short: entry(14, 412, false, "The plan needs more memory than this machine offers. Take a smaller size, batch or context, or recompute activations."),
+  safetensors_invalid: entry(14, 422, false, "The safetensors file breaks the format (header, offsets, types or length) and was not read. Get the file again from its source."),
+  model_mismatch: entry(14, 422, false, "The files of a model directory do not fit the configuration beside them: a tensor is missing, unknown or of another shape."),
   interrupted: entry(130, 499, true, "Ctrl-C or a termination signal stopped the work. Acknowledged state was kept; run the command again to go on."),
 } as const satisfies Record<string, CodeEntry>;
 
