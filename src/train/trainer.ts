@@ -1,0 +1,245 @@
+/**
+ * The training loop over an executor and data: everything that decides a bit of a run, and nothing
+ * that does not (no files, no clock, no messages). A step is a pure function of the state before
+ * it, the settings and the data, so a resumed or replayed run gives the same bits.
+ */
+import { Refusal } from "#src/refusal/refusal.ts";
+import { blameOperation } from "./blame.ts";
+import type { Executor } from "./executor.ts";
+import { HyperVectors, type Optimizer } from "./optimizer.ts";
+import { learningRate, type Schedule } from "./schedule.ts";
+
+/** Rows of one batch, flat: `tokens` and `targets` hold rows × context; a target of −1 is not counted. */
+export interface TokenBatch {
+  readonly tokens: Int32Array;
+  readonly targets: Int32Array;
+}
+
+/** What the loop needs of a dataset; batches are pure functions of their arguments. */
+export interface TrainingData {
+  /** All rows of a zero-based step: microBatches × batchSize of them. */
+  batch(step: number, rank: number): TokenBatch;
+  /** Held-out batches for the evaluation phase; the last may be padded with targets of −1. */
+  readonly validationBatchCount: number;
+  validationBatch(index: number): TokenBatch;
+  /** Bytes of text the counted targets of a validation batch stand for; null where text has no bytes. */
+  validationBytes(index: number): number | null;
+}
+
+export interface TrainingSettings {
+  readonly seed: number;
+  readonly batchSize: number;
+  readonly microBatches: number;
+  readonly contextLength: number;
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+}
+
+export interface StepRecord {
+  /** Number of the step just completed, from 1. */
+  readonly step: number;
+  /** Mean nats per counted target. */
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly parameterNorm: number;
+  readonly updateNorm: number;
+  readonly learningRate: number;
+  /** Tokens read by this step. */
+  readonly tokens: number;
+  /** Float32 bits of the loss and the gradient norm, eight hexadecimal characters each. */
+  readonly lossBits: string;
+  readonly gradientNormBits: string;
+}
+
+export interface EvaluationRecord {
+  /** Completed steps. */
+  readonly step: number;
+  readonly loss: number;
+  readonly bitsPerByte: number | null;
+  /** Share of rows whose every counted target was predicted. */
+  readonly exactMatch: number;
+  readonly targets: number;
+  readonly rows: number;
+  /** True when all held-out batches were used. */
+  readonly full: boolean;
+}
+
+export class Trainer {
+  readonly #hyper: HyperVectors;
+  readonly #groups: readonly string[];
+  /** Completed steps; the next one has this zero-based index. */
+  #step = 0;
+
+  constructor(
+    readonly executor: Executor,
+    readonly settings: TrainingSettings,
+    readonly data: TrainingData,
+  ) {
+    this.#hyper = new HyperVectors(settings.optimizer);
+    this.#groups = executor.plan.inputs
+      .filter((tensor) => tensor.name.startsWith("hyper."))
+      .map((tensor) => tensor.name.slice("hyper.".length));
+  }
+
+  get step(): number {
+    return this.#step;
+  }
+
+  get tokensPerStep(): number {
+    const { batchSize, microBatches, contextLength } = this.settings;
+    return batchSize * microBatches * contextLength;
+  }
+
+  /** Starts from scratch: parameters from the seed, moments at zero. */
+  async initialise(): Promise<void> {
+    this.executor.clear("first");
+    this.executor.clear("second");
+    this.#writeRandomState(0);
+    await this.executor.run("initialise");
+    this.#step = 0;
+  }
+
+  /** Says that the executor's memory now holds the state after `step` steps. */
+  restored(step: number): void {
+    this.#step = step;
+  }
+
+  /**
+   * One optimizer step. Refuses with `not_finite`, naming the operation, when the loss or the
+   * gradient norm is not a finite number; parameters and moments are then as before.
+   */
+  async trainStep(): Promise<StepRecord> {
+    const { executor, settings } = this;
+    const step = this.#step;
+    const batch = this.data.batch(step, 0);
+    const counted = countTargets(batch.targets);
+    const lossScale = Math.fround(1 / Math.max(1, counted));
+    executor.writeFloats("lossScale", [lossScale]);
+    let lossSum = 0;
+    for (let index = 0; index < settings.microBatches; index++) {
+      this.#writeMicroBatch(batch, step, index);
+      await executor.run(index === 0 ? "gradient" : "accumulate");
+      lossSum += executor.scalar("lossSum");
+    }
+    const loss = Math.fround(lossSum / Math.max(1, counted));
+    await executor.run("norm");
+    const gradientNorm = executor.scalar("clip");
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) this.#refuseStep(batch, loss);
+
+    const rate = learningRate(settings.schedule, step);
+    for (const group of this.#groups)
+      executor.writeFloats(`hyper.${group}`, this.#hyper.at(step, rate, group === "decay"));
+    await executor.run("update");
+    this.#step = step + 1;
+    return {
+      step: this.#step,
+      loss,
+      gradientNorm,
+      parameterNorm: Math.sqrt(executor.scalar("parameterSquares")),
+      updateNorm: Math.sqrt(executor.scalar("updateSquares")),
+      learningRate: rate,
+      tokens: this.tokensPerStep,
+      lossBits: floatBits(loss),
+      gradientNormBits: floatBits(gradientNorm),
+    };
+  }
+
+  /** Held-out loss over the first `maximumBatches` validation batches (all by default). */
+  async evaluate(maximumBatches = Infinity): Promise<EvaluationRecord> {
+    const { executor, data } = this;
+    const batches = Math.min(maximumBatches, data.validationBatchCount);
+    const contextLength = executor.input("evaluate.tokens").shape.at(-1)!;
+    const total = { nats: 0, targets: 0, rows: 0, matches: 0, bytes: 0 };
+    let hasBytes = true;
+    for (let index = 0; index < batches; index++) {
+      const { tokens, targets } = data.validationBatch(index);
+      executor.writeIntegers("evaluate.tokens", tokens);
+      executor.writeIntegers("evaluate.targets", targets);
+      await executor.run("evaluate");
+      total.nats += executor.scalar("evaluate.lossSum");
+      const predictions = executor.integers(executor.input("evaluate.predictions"));
+      const score = scoreRows(targets, predictions, contextLength);
+      total.targets += score.targets;
+      total.rows += score.rows;
+      total.matches += score.matches;
+      const bytes = data.validationBytes(index);
+      if (bytes === null) hasBytes = false;
+      else total.bytes += bytes;
+    }
+    return {
+      step: this.#step,
+      loss: total.nats / Math.max(1, total.targets),
+      bitsPerByte: hasBytes && total.bytes > 0 ? total.nats / Math.LN2 / total.bytes : null,
+      exactMatch: total.matches / Math.max(1, total.rows),
+      targets: total.targets,
+      rows: total.rows,
+      full: batches === data.validationBatchCount,
+    };
+  }
+
+  #writeMicroBatch(batch: TokenBatch, step: number, index: number): void {
+    const { batchSize, contextLength, microBatches } = this.settings;
+    const length = batchSize * contextLength;
+    const piece = (values: Int32Array) => values.subarray(index * length, (index + 1) * length);
+    this.executor.writeIntegers("tokens", piece(batch.tokens));
+    this.executor.writeIntegers("targets", piece(batch.targets));
+    // Every micro-batch has a counter of its own, or all would drop the same activations.
+    this.#writeRandomState(step * microBatches + index);
+  }
+
+  #writeRandomState(counter: number): void {
+    const { seed } = this.settings;
+    const high = Math.floor(seed / 2 ** 32);
+    this.executor.writeIntegers("randomState", [seed | 0, high | 0, counter | 0, 0]);
+  }
+
+  #refuseStep(batch: TokenBatch, loss: number): never {
+    const step = this.#step;
+    const blamed = blameOperation(this.executor, this.settings.microBatches, (index) =>
+      this.#writeMicroBatch(batch, step, index),
+    );
+    const place = blamed
+      ? `${blamed.what} first at ${blamed.label} (${blamed.tensor}, element ${blamed.element})`
+      : `the ${Number.isFinite(loss) ? "gradient norm" : "loss"} is not a finite number`;
+    throw new Refusal(
+      "not_finite",
+      `Step ${step + 1} was not taken: ${place}.`,
+      "Lower --learning-rate or resume from an earlier checkpoint; parameters are as they were before the step.",
+      { step: step + 1, ...blamed },
+    );
+  }
+}
+
+export function countTargets(targets: Int32Array): number {
+  let counted = 0;
+  for (let index = 0; index < targets.length; index++) if (targets[index]! >= 0) counted++;
+  return counted;
+}
+
+/** Rows with at least one counted target, and those of them predicted without a mistake. */
+export function scoreRows(targets: Int32Array, predictions: Int32Array, contextLength: number) {
+  const score = { targets: 0, rows: 0, matches: 0 };
+  for (let start = 0; start < targets.length; start += contextLength) {
+    let counted = 0;
+    let right = 0;
+    for (let index = start; index < start + contextLength; index++) {
+      const target = targets[index]!;
+      if (target < 0) continue;
+      counted++;
+      if (predictions[index] === target) right++;
+    }
+    if (counted === 0) continue;
+    score.targets += counted;
+    score.rows++;
+    if (right === counted) score.matches++;
+  }
+  return score;
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+
+/** The bits of a float32 as eight hexadecimal characters. */
+export function floatBits(value: number): string {
+  scratch.setFloat32(0, value);
+  return scratch.getUint32(0).toString(16).padStart(8, "0");
+}
