@@ -30,16 +30,25 @@ export interface StateTensor {
 
 /**
  * The tensors that make up a training state. Moments lie in `first` and `second` at the offsets
- * their parameters have in `parameters`, where the optimizer has them.
+ * their parameters have in `parameters`; where frozen parameters make those spaces smaller, each is
+ * taken as one tensor.
  */
 export function stateTensors(plan: Plan): StateTensor[] {
-  const spaces = new Map(plan.spaces.map((space) => [space.name, space.sizeBytes]));
+  const sizes = new Map(plan.spaces.map((space) => [space.name, space.sizeBytes]));
   const parameters = plan.parameters.map((tensor) => ({ name: tensor.name, tensor }));
-  const moments = (["first", "second"] as const satisfies SpaceName[]).flatMap((space) =>
-    plan.parameters
-      .filter((each) => each.offsetBytes + elementCount(each) * 4 <= (spaces.get(space) ?? 0))
-      .map((each) => ({ name: `${space}.${each.name}`, tensor: { ...each, space } })),
-  );
+  const moments = (["first", "second"] as const satisfies SpaceName[]).flatMap((space) => {
+    const sizeBytes = sizes.get(space) ?? 0;
+    if (sizeBytes === 0) return [];
+    if (sizeBytes === sizes.get("parameters"))
+      return plan.parameters.map((each) => ({
+        name: `${space}.${each.name}`,
+        tensor: { ...each, space },
+      }));
+    const shape = [sizeBytes / 4];
+    return [
+      { name: space, tensor: { name: space, space, offsetBytes: 0, shape, type: "f32" } as const },
+    ];
+  });
   return [...parameters, ...moments];
 }
 

@@ -1,0 +1,275 @@
+/**
+ * Writes checkpoints while training goes on: the state is copied, then hashed and written piece by
+ * piece between steps, made durable, renamed into place, and only then pointed at. At most one is
+ * under way; a request that comes earlier is turned down, so memory never grows.
+ */
+import { merkleBlockBytes, merkleLeaf, merkleRoot } from "#src/codec/merkle.ts";
+import { safetensorsHead } from "#src/codec/safetensors.ts";
+import type { Digest } from "#src/codec/digest.ts";
+import type { Plan } from "#src/graph/plan.ts";
+import type { Disk } from "#src/port/disk.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import {
+  asSafetensors,
+  blocksFile,
+  checkpointDirectory,
+  checkpointParts,
+  type CheckpointManifest,
+  type CheckpointPart,
+  manifestFile,
+  pointerFile,
+  sealManifest,
+  temporaryPrefix,
+  type UnsealedManifest,
+} from "./checkpoint.ts";
+import { elementCount, type Executor, pieceBytes } from "./executor.ts";
+import { type Retention, sweepCheckpoints } from "./retention.ts";
+import { sealState, type StateTensor, type TensorRoot } from "./state-digest.ts";
+
+/** Bytes hashed and written before other work gets its turn. */
+export const writeBytes = 8 * 1024 * 1024;
+
+/** What the writer cannot know by itself. */
+export type CheckpointFacts = Pick<
+  UnsealedManifest,
+  "run" | "step" | "data" | "random" | "optimizer"
+>;
+
+export interface WrittenCheckpoint {
+  readonly manifest: CheckpointManifest;
+  /** Directories removed by the retention rule. */
+  readonly removed: readonly number[];
+}
+
+export class CheckpointWriter {
+  #inFlight: Promise<unknown> | null = null;
+  /** Buffers of the last snapshot, kept for the next one. */
+  #buffers: Uint8Array[] = [];
+  #parent: Digest | null;
+
+  constructor(
+    readonly disk: Disk,
+    /** The run's `checkpoints` directory. */
+    readonly directory: string,
+    readonly executor: Executor,
+    readonly retention: Retention,
+    parent: Digest | null,
+  ) {
+    this.#parent = parent;
+  }
+
+  get busy(): boolean {
+    return this.#inFlight !== null;
+  }
+
+  /** Waits for a checkpoint under way; its failure is its own caller's matter. */
+  async idle(): Promise<void> {
+    while (this.#inFlight) await this.#inFlight.catch(() => {});
+  }
+
+  /**
+   * Copies the state now and resolves when it is durable and pointed at; null when another
+   * checkpoint is still under way. Refusals of the disk (`disk_full` …) leave earlier checkpoints
+   * and the pointer as they were.
+   */
+  write(facts: CheckpointFacts, best: number | null): Promise<WrittenCheckpoint> | null {
+    if (this.#inFlight) return null;
+    const pieces = this.#snapshot();
+    const work = this.#writeSnapshot(facts, best, pieces).finally(() => {
+      this.#inFlight = null;
+    });
+    this.#inFlight = work;
+    return work;
+  }
+
+  /** Copies every state tensor into host memory, in pieces below the view limit. */
+  #snapshot(): Map<StateTensor, Uint8Array[]> {
+    const reusable = this.#buffers;
+    const used: Uint8Array[] = [];
+    const pieces = new Map<StateTensor, Uint8Array[]>();
+    for (const part of checkpointParts(this.executor.plan))
+      for (const each of part.tensors) {
+        const memory = this.executor.memory(each.tensor.space)!;
+        const sizeBytes = elementCount(each.tensor) * 4;
+        const copies: Uint8Array[] = [];
+        for (let offset = 0; offset < sizeBytes; offset += pieceBytes) {
+          const source = memory.view(
+            each.tensor.offsetBytes + offset,
+            Math.min(pieceBytes, sizeBytes - offset),
+          );
+          const old = reusable[used.length];
+          const copy =
+            old?.byteLength === source.byteLength ? old : new Uint8Array(source.byteLength);
+          copy.set(source);
+          used.push(copy);
+          copies.push(copy);
+        }
+        pieces.set(each, copies);
+      }
+    this.#buffers = used;
+    return pieces;
+  }
+
+  async #writeSnapshot(
+    facts: CheckpointFacts,
+    best: number | null,
+    pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
+  ): Promise<WrittenCheckpoint> {
+    const name = checkpointDirectory(facts.step);
+    const temporary = `${this.directory}/${temporaryPrefix}${name}`;
+    try {
+      await this.disk.remove(temporary);
+      await this.disk.makeDirectory(temporary);
+      const contents = new ContentsWriter(this.disk, temporary, pieces);
+      for (const part of checkpointParts(this.executor.plan)) await contents.writePart(part);
+      await contents.writeBlocks();
+      const manifest = sealManifest({
+        format: "psionic-checkpoint/1",
+        ...facts,
+        planDigest: this.executor.plan.digest,
+        lane: "exact/1",
+        stateDigest: sealState(facts.step, contents.tensors).digest,
+        tensors: contents.tensors.map((each) => ({ ...each, shape: [...each.shape] })),
+        files: contents.files,
+        parent: this.#parent,
+      });
+      await this.disk.publish(`${temporary}/${manifestFile}`, `${JSON.stringify(manifest)}\n`);
+      await this.disk.syncDirectory(temporary);
+      await this.#publish(temporary, name);
+      const pointer = { directory: name, manifestDigest: manifest.digest };
+      await this.disk.publish(`${this.directory}/${pointerFile}`, `${JSON.stringify(pointer)}\n`);
+      this.#parent = manifest.digest;
+      const removed = await sweepCheckpoints(this.disk, this.directory, this.retention, {
+        last: facts.step,
+        best,
+      });
+      return { manifest, removed };
+    } catch (error) {
+      await this.disk.remove(temporary).catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Renames the finished directory into place. A directory already there (the run went back behind
+   * it and came again) gives way; it is removed only after the new one is in place.
+   */
+  async #publish(temporary: string, name: string): Promise<void> {
+    const final = `${this.directory}/${name}`;
+    const displaced = `${this.directory}/${temporaryPrefix}old-${name}`;
+    const occupied = (await this.disk.stat(final)) !== null;
+    if (occupied) {
+      await this.disk.remove(displaced);
+      await this.disk.rename(final, displaced);
+    }
+    await this.disk.rename(temporary, final);
+    await this.disk.syncDirectory(this.directory);
+    if (occupied) await this.disk.remove(displaced);
+  }
+}
+
+/** Streams tensors into files and collects their digests on the way. */
+class ContentsWriter {
+  readonly tensors: TensorRoot[] = [];
+  readonly files: { name: string; sizeBytes: number; sha256: Digest }[] = [];
+  readonly #leaves: Uint8Array[] = [];
+
+  constructor(
+    readonly disk: Disk,
+    readonly directory: string,
+    readonly pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
+  ) {}
+
+  async writePart(part: CheckpointPart): Promise<void> {
+    const chunks = this.#chunksOf(part);
+    await this.#writeFile(part.file, chunks);
+  }
+
+  /** After the last part: the block digests gathered. */
+  async writeBlocks(): Promise<void> {
+    const bytes = new Uint8Array(this.#leaves.length * 32);
+    this.#leaves.forEach((leaf, index) => bytes.set(leaf, index * 32));
+    await this.#writeFile(blocksFile, [bytes]);
+  }
+
+  *#chunksOf(part: CheckpointPart): Generator<Uint8Array> {
+    yield safetensorsHead(part.tensors.map(asSafetensors));
+    for (const each of part.tensors) {
+      const leaves: Uint8Array[] = [];
+      for (const piece of findPieces(this.pieces, each))
+        for (let offset = 0; offset < piece.byteLength; offset += writeBytes) {
+          const chunk = piece.subarray(offset, offset + writeBytes);
+          for (let start = 0; start < chunk.byteLength; start += merkleBlockBytes)
+            leaves.push(merkleLeaf(chunk.subarray(start, start + merkleBlockBytes)));
+          yield chunk;
+        }
+      this.#leaves.push(...leaves);
+      this.tensors.push({ name: each.name, shape: each.tensor.shape, root: merkleRoot(leaves) });
+    }
+  }
+
+  async #writeFile(name: string, chunks: Iterable<Uint8Array>): Promise<void> {
+    const hasher = new Bun.CryptoHasher("sha256");
+    let sizeBytes = 0;
+    const writer = await this.disk.create(`${this.directory}/${name}`);
+    try {
+      for (const chunk of gathered(chunks)) {
+        hasher.update(chunk);
+        sizeBytes += chunk.byteLength;
+        await writer.write(chunk);
+      }
+      await writer.sync();
+    } finally {
+      await writer.close();
+    }
+    this.files.push({ name, sizeBytes, sha256: hasher.digest("hex") });
+  }
+}
+
+/** Joins small chunks, so that a model of many small tensors is not written tensor by tensor. */
+function* gathered(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+  let waiting: Uint8Array[] = [];
+  let size = 0;
+  for (const chunk of chunks) {
+    waiting.push(chunk);
+    size += chunk.byteLength;
+    if (size < writeBytes / 2) continue;
+    yield waiting.length === 1 ? waiting[0]! : concatenate(waiting, size);
+    waiting = [];
+    size = 0;
+  }
+  if (size > 0) yield concatenate(waiting, size);
+}
+
+function concatenate(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
+}
+
+function findPieces(
+  pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
+  wanted: StateTensor,
+): readonly Uint8Array[] {
+  for (const [each, copies] of pieces) if (each.name === wanted.name) return copies;
+  throw new Error(`no snapshot of ${wanted.name}`);
+}
+
+/** Refuses with `disk_full` when a first checkpoint would not fit beside what is there. */
+export async function checkRoom(disk: Disk, directory: string, plan: Plan): Promise<void> {
+  const neededBytes = checkpointParts(plan)
+    .flatMap((part) => part.tensors)
+    .reduce((sum, each) => sum + elementCount(each.tensor) * 4, 64 * 1024);
+  const freeBytes = await disk.freeBytes(directory);
+  if (freeBytes >= neededBytes) return;
+  throw new Refusal(
+    "disk_full",
+    `A checkpoint needs ${neededBytes} bytes and only ${freeBytes} are free at ${directory}.`,
+    "Free some space, choose another home with --home, or a smaller --size.",
+    { neededBytes, freeBytes, directory },
+  );
+}
