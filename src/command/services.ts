@@ -68,6 +68,8 @@ export interface Machine {
 export interface Interaction {
   /** False with --no-input or where nobody can answer. */
   readonly canAsk: boolean;
+  /** True with --verbose. */
+  readonly verbose: boolean;
   /** Asks on the terminal without echo; refused with `input_needed` when nobody can answer. */
   askSecret(question: string): Promise<string>;
 }

@@ -15,3 +15,12 @@ export interface Processes {
     options?: { readonly environment?: Record<string, string>; readonly lowerPriority?: boolean },
   ): ChildProcess;
 }
+
+/** The other end: what a hidden role sees of the process that started it. */
+export interface ParentProcess {
+  send(message: unknown): void;
+  /** Messages arrive in order; those sent before a handler is set are kept for it. */
+  onMessage(handler: (message: unknown) => void): void;
+  /** Aborted when the parent has gone away; the role must end then. */
+  readonly gone: AbortSignal;
+}

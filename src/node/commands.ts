@@ -1,0 +1,12 @@
+/**
+ * Every command of the program, in the order `--help` shows them under each heading.
+ * Importing a file declares its commands; tidy fails on a command file missing here.
+ */
+import "./init.command.ts";
+import "./identity.command.ts";
+import "./config-show.command.ts";
+import "./doctor.command.ts";
+import "./explain.command.ts";
+import "#src/command/list.command.ts";
+import "#src/surface/cli/completions.command.ts";
+import "./version.command.ts";

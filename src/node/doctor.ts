@@ -1,0 +1,116 @@
+import { Database } from "bun:sqlite";
+import { existsSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Services } from "#src/command/define.ts";
+import type { MachineFacts } from "#src/command/services.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { prepareHome } from "./home.ts";
+
+export interface Check {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly found: string;
+  /** What to do, where it did not pass. */
+  readonly fix: string | null;
+}
+
+const gibibyte = 1024 ** 3;
+const leastMemoryBytes = 1 * gibibyte;
+const leastDiskBytes = 1 * gibibyte;
+/** The program is newer than this, so a clock that shows less is wrong. */
+const earliestWallMs = Date.UTC(2026, 0, 1);
+
+/** Looks at everything a run needs. Takes well under 200 ms and leaves nothing behind. */
+export async function checkMachine(machine: MachineFacts, services: Services): Promise<Check[]> {
+  return [
+    checkSystem(machine),
+    checkProcessor(machine),
+    checkMemory(machine),
+    checkHome(services),
+    await checkDisk(services),
+    checkDatabase(services),
+    checkClock(services),
+  ];
+}
+
+const judged = (name: string, passed: boolean, found: string, fix: string): Check => ({
+  name,
+  passed,
+  found,
+  fix: passed ? null : fix,
+});
+
+function checkSystem({ operatingSystem, architecture }: MachineFacts): Check {
+  const passed = /^(Linux|Darwin)/.test(operatingSystem);
+  const fix = "use Linux or macOS (on Windows: WSL 2)";
+  return judged("system", passed, `${operatingSystem} on ${architecture}`, fix);
+}
+
+function checkProcessor({ processor, coreCount, lanes }: MachineFacts): Check {
+  const found = `${processor}, ${coreCount} cores, lanes ${lanes.join(", ")}`;
+  const fix = "any x86-64 or arm64 processor works; one with AVX2 is ten times faster";
+  return judged("processor", lanes.length > 0, found, fix);
+}
+
+function checkMemory({ memoryBytes, freeMemoryBytes }: MachineFacts): Check {
+  const found = `${inGibibytes(memoryBytes)}, ${inGibibytes(freeMemoryBytes)} free`;
+  const fix = "close other programs, or give this machine at least 1 GiB";
+  return judged("memory", memoryBytes >= leastMemoryBytes, found, fix);
+}
+
+function checkHome({ home }: Services): Check {
+  try {
+    prepareHome(home);
+    return judged("home", true, `${home.root} can be written`, "");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return judged("home", false, error.message, error.hint);
+  }
+}
+
+async function checkDisk({ home, disk }: Services): Promise<Check> {
+  let place = home.root;
+  while (!existsSync(place)) place = dirname(place);
+  const freeBytes = await disk.freeBytes(place);
+  const found = `${inGibibytes(freeBytes)} free at ${place}`;
+  const fix = "free at least 1 GiB, or choose another home with --home DIR";
+  return judged("disk", freeBytes >= leastDiskBytes, found, fix);
+}
+
+/** Commits one row with the durability the store uses and reads it back. */
+function checkDatabase({ home, clock }: Services): Check {
+  const path = join(home.root, `.doctor.${process.pid}.db`);
+  const started = clock.monotonicMs();
+  try {
+    const database = new Database(path, { create: true });
+    try {
+      const mode = database.query("PRAGMA journal_mode = WAL").get() as { journal_mode: string };
+      database.run("PRAGMA synchronous = FULL");
+      database.run("CREATE TABLE probe (value INTEGER) STRICT");
+      database.run("INSERT INTO probe VALUES (7)");
+      const row = database.query("SELECT value FROM probe").get() as { value: number } | null;
+      const tookMs = Math.round(clock.monotonicMs() - started);
+      const passed = mode.journal_mode === "wal" && row?.value === 7;
+      const found = `journal ${mode.journal_mode}, durable write in ${tookMs} ms`;
+      return judged("database", passed, found, "use a local file system that supports locking");
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    const fix = "make the home writable and free some space";
+    return judged("database", false, (error as Error).message, fix);
+  } finally {
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(path + suffix, { force: true });
+  }
+}
+
+function checkClock({ clock }: Services): Check {
+  const wallMs = clock.wallMs();
+  const steady = clock.monotonicMs() <= clock.monotonicMs();
+  const found = new Date(wallMs).toISOString();
+  return judged("clock", wallMs >= earliestWallMs && steady, found, "set the system time (NTP)");
+}
+
+function inGibibytes(bytes: number): string {
+  return `${(bytes / gibibyte).toFixed(1)} GiB`;
+}

@@ -1,0 +1,43 @@
+import { existsSync, readdirSync } from "node:fs";
+import type { HomePaths, IdentityService } from "#src/command/services.ts";
+import type { Clock } from "#src/port/clock.ts";
+import type { Disk } from "#src/port/disk.ts";
+import type { Random } from "#src/port/random.ts";
+import { createIdentity, keyMissing, loadIdentity } from "#src/receipt/identity.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+
+/** The identity of one home. */
+export function identityService(
+  home: HomePaths,
+  parts: { readonly disk: Disk; readonly random: Random; readonly clock: Clock },
+): IdentityService {
+  const place = { disk: parts.disk, directory: home.identity };
+  const load = async () => {
+    const identity = await loadIdentity(place);
+    if (identity === null && holdsState(home)) throw keyMissing(place);
+    return identity;
+  };
+  return {
+    async open() {
+      const identity = await load();
+      if (identity !== null) return identity;
+      throw new Refusal(
+        "identity_absent",
+        `${home.root} has no node identity yet`,
+        "`psionic init` makes one",
+        { home: home.root },
+      );
+    },
+    async openOrCreate() {
+      const identity = await load();
+      if (identity !== null) return { ...identity, created: false };
+      return { ...(await createIdentity(place, parts.random, parts.clock)), created: true };
+    },
+  };
+}
+
+/** True when a node has lived here: its database, runs or artifacts exist. */
+function holdsState(home: HomePaths): boolean {
+  const filled = (path: string) => existsSync(path) && readdirSync(path).length > 0;
+  return existsSync(home.database) || filled(home.runs) || filled(home.artifacts);
+}

@@ -1,0 +1,80 @@
+import { setPriority } from "node:os";
+import type { ChildProcess, ParentProcess, Processes } from "#src/port/process.ts";
+
+/** How far a child that asked for it steps back behind what people do at the machine. */
+const lowerPriority = 10;
+
+/** The hidden first word that starts a role: `trainer` is `__trainer`. */
+export const rolePrefix = "__";
+
+export interface OwnProcesses extends Processes {
+  /** Ends every child still running, at once. */
+  killAll(): void;
+}
+
+/**
+ * Children of this executable, each in a role, working on the same home. Their stdout joins
+ * our stderr.
+ */
+export function machineProcesses(homeRoot: string): OwnProcesses {
+  const running = new Set<Bun.Subprocess>();
+  return {
+    spawnSelf(role, onMessage, options = {}): ChildProcess {
+      const word = rolePrefix + role;
+      const child = Bun.spawn({
+        cmd: Bun.isStandaloneExecutable
+          ? [process.execPath, word]
+          : [process.execPath, Bun.main, word],
+        env: { ...process.env, PSIONIC_HOME: homeRoot, ...options.environment },
+        stdio: ["ignore", 2, 2],
+        serialization: "advanced",
+        ipc: (message) => onMessage(message),
+      });
+      running.add(child);
+      if (options.lowerPriority) {
+        try {
+          setPriority(child.pid, lowerPriority);
+        } catch {
+          // The child may have ended already; `exited` tells.
+        }
+      }
+      return {
+        pid: child.pid,
+        send: (message) => void child.send(message),
+        kill: (signal) => child.kill(signal),
+        exited: child.exited.then(() => {
+          running.delete(child);
+          return { status: child.exitCode, signal: child.signalCode };
+        }),
+      };
+    },
+    killAll() {
+      for (const child of running) child.kill("SIGKILL");
+    },
+  };
+}
+
+/**
+ * The process that started this one in a role. A terminal's Ctrl-C reaches both; only the
+ * parent decides, so this process ignores it. When the parent goes away `gone` aborts.
+ */
+export function parentProcess(): ParentProcess {
+  const gone = new AbortController();
+  const waiting: unknown[] = [];
+  let handler: ((message: unknown) => void) | null = null;
+  process.on("SIGINT", () => {});
+  process.on("SIGHUP", () => {});
+  process.on("message", (message) => {
+    if (handler) handler(message);
+    else waiting.push(message);
+  });
+  process.on("disconnect", () => gone.abort(new Error("the parent process has gone away")));
+  return {
+    send: (message) => void process.send?.(message),
+    onMessage(next) {
+      handler = next;
+      for (const message of waiting.splice(0)) next(message);
+    },
+    gone: gone.signal,
+  };
+}

@@ -1,0 +1,65 @@
+import type { Services } from "#src/command/define.ts";
+import { registry } from "#src/command/registry.ts";
+import type { HomeLock, Interaction } from "#src/command/services.ts";
+import { machineClock } from "./clock.ts";
+import { openConfiguration } from "./configuration.ts";
+import { machineDisk } from "./disk.ts";
+import { lockHome } from "./home-lock.ts";
+import { homePaths } from "./home.ts";
+import { identityService } from "./identity-service.ts";
+import { thisMachine } from "./machine.ts";
+import { machineProcesses } from "./processes.ts";
+import { machineRandom } from "./random.ts";
+import { openStore, type OpenStore } from "./store.ts";
+import { tableSets } from "./tables.ts";
+
+export interface Composition {
+  readonly services: Services;
+  /** Ends children at once, closes the store and gives the home back. */
+  close(): void;
+}
+
+/**
+ * Puts the real ports together for one process. Nothing is opened or started before a command
+ * uses it, so that `version` costs nothing. A room adds a service here and declares its type
+ * by merging into `Services` (src/command/define.ts).
+ */
+export function compose(options: {
+  readonly home: string | undefined;
+  readonly interaction: Interaction;
+}): Composition {
+  const environment = process.env;
+  const home = homePaths(options.home, environment);
+  const processes = machineProcesses(home.root);
+  let store: OpenStore | null = null;
+  let lock: HomeLock | null = null;
+  const services: Services = {
+    clock: machineClock,
+    random: machineRandom,
+    disk: machineDisk,
+    processes,
+    get store() {
+      return (store ??= openStore(home, tableSets));
+    },
+    home,
+    identity: identityService(home, {
+      disk: machineDisk,
+      random: machineRandom,
+      clock: machineClock,
+    }),
+    configuration: openConfiguration(home, environment, registry),
+    machine: thisMachine,
+    interaction: options.interaction,
+    registry,
+    environment,
+    lock: () => (lock ??= lockHome(home)),
+  };
+  return {
+    services,
+    close() {
+      processes.killAll();
+      store?.close();
+      lock?.release();
+    },
+  };
+}

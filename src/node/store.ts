@@ -1,0 +1,157 @@
+import { Database, type SQLQueryBindings } from "bun:sqlite";
+import { existsSync } from "node:fs";
+import type { HomePaths } from "#src/command/services.ts";
+import type { Row, Store, TableSet } from "#src/port/store.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
+import { homeUnwritable, prepareHome } from "./home.ts";
+
+/** How long one statement waits for another process before it is refused as busy. */
+const busyTimeoutMs = 5_000;
+
+/** A store that can be closed; only composition closes it. */
+export interface OpenStore extends Store {
+  close(): void;
+}
+
+/**
+ * Opens the node's database and brings every room's tables up to date. Acknowledged rows
+ * survive kill -9 and power loss: WAL with synchronous=FULL.
+ *
+ * Refusals: `home_unwritable`, `store_corrupt`, `store_newer`, `store_busy`, `disk_full`.
+ */
+export function openStore(home: HomePaths, tableSets: readonly TableSet[]): OpenStore {
+  const readOnly = preparePlace(home);
+  const guard = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw storeFailure(error, home);
+    }
+  };
+  const database = guard(() => {
+    const opened = new Database(home.database, readOnly ? { readonly: true } : { create: true });
+    opened.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    if (!readOnly) {
+      opened.run("PRAGMA journal_mode = WAL");
+      opened.run("PRAGMA synchronous = FULL");
+    }
+    opened.run("PRAGMA foreign_keys = ON");
+    migrate(opened, tableSets, readOnly, home);
+    return opened;
+  });
+  return {
+    all: (sql, ...values) =>
+      guard(() => database.query(sql).all(...(values as SQLQueryBindings[])) as Row[]),
+    get: (sql, ...values) =>
+      guard(() => database.query(sql).get(...(values as SQLQueryBindings[])) as Row | null),
+    run: (sql, ...values) =>
+      guard(() => ({
+        changes: database.query(sql).run(...(values as SQLQueryBindings[])).changes,
+      })),
+    transaction: (work) => guard(() => database.transaction(work).immediate()),
+    close: () => database.close(),
+  };
+}
+
+/** True when the home can only be read. A home without a database must be writable. */
+function preparePlace(home: HomePaths): boolean {
+  try {
+    prepareHome(home);
+    return false;
+  } catch (error) {
+    if (existsSync(home.database)) return true;
+    throw error;
+  }
+}
+
+/** Applies each room's missing migrations in order, all rooms in one transaction. */
+function migrate(
+  database: Database,
+  tableSets: readonly TableSet[],
+  readOnly: boolean,
+  home: HomePaths,
+): void {
+  const rooms = tableSets.map((set) => set.room);
+  assert(new Set(rooms).size === rooms.length, "two table sets of one room");
+  const applied = appliedVersions(database);
+  for (const { room, migrations } of tableSets) {
+    if ((applied.get(room) ?? 0) > migrations.length) {
+      throw new Refusal(
+        "store_newer",
+        `${home.database} was written by a newer psionic (tables of ${room})`,
+        "use that version, or another home with --home DIR",
+        { room, found: applied.get(room), known: migrations.length },
+      );
+    }
+  }
+  const isCurrent = tableSets.every(
+    ({ room, migrations }) => applied.get(room) === migrations.length,
+  );
+  if (isCurrent) return;
+  if (readOnly) throw homeUnwritable(home, "its tables must be brought up to date");
+  database
+    .transaction(() => {
+      database.run(
+        "CREATE TABLE IF NOT EXISTS table_version (room TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT",
+      );
+      // Read again inside the transaction: another process may have migrated meanwhile.
+      const versions = appliedVersions(database);
+      for (const { room, migrations } of tableSets) {
+        for (const migration of migrations.slice(versions.get(room) ?? 0)) database.run(migration);
+        database.run(
+          "INSERT INTO table_version VALUES (?1, ?2) ON CONFLICT (room) DO UPDATE SET version = max(version, ?2)",
+          [room, migrations.length],
+        );
+      }
+    })
+    .immediate();
+}
+
+function appliedVersions(database: Database): Map<string, number> {
+  const known = database
+    .query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'table_version'")
+    .get();
+  if (known === null) return new Map();
+  const rows = database.query("SELECT room, version FROM table_version").all() as {
+    room: string;
+    version: number;
+  }[];
+  return new Map(rows.map(({ room, version }) => [room, version]));
+}
+
+/** What SQLite reports as a refusal; a wrong statement is a bug and stays an error. */
+function storeFailure(error: unknown, home: HomePaths): unknown {
+  const code = (error as { code?: string } | null)?.code ?? "";
+  const facts = { path: home.database, sqlite: code };
+  if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
+    return new Refusal(
+      "store_corrupt",
+      `${home.database} is damaged`,
+      "move it away together with its -wal and -shm files, or restore it from a backup",
+      facts,
+    );
+  }
+  if (code.startsWith("SQLITE_BUSY") || code === "SQLITE_LOCKED") {
+    return new Refusal(
+      "store_busy",
+      `another process keeps ${home.database} busy`,
+      "try again when it has finished",
+      facts,
+    );
+  }
+  if (code === "SQLITE_FULL") {
+    return new Refusal("disk_full", `no space to write ${home.database}`, "free some space", facts);
+  }
+  if (code.startsWith("SQLITE_IOERR")) {
+    return new Refusal(
+      "disk_failed",
+      `the disk failed under ${home.database} (${code})`,
+      "check the disk and its free space",
+      facts,
+    );
+  }
+  if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN")) {
+    return homeUnwritable(home, code);
+  }
+  return error;
+}

@@ -1,0 +1,163 @@
+import type { Event, Services } from "#src/command/define.ts";
+import { dispatch, unknownCommand } from "#src/command/dispatch.ts";
+import type { AnyCommand, Registry } from "#src/command/registry.ts";
+import { parameterSchema } from "#src/command/schema.ts";
+import type { Interaction } from "#src/command/services.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { leadingWords, readArguments, readGlobals, type GlobalValues } from "./arguments.ts";
+import { commandHelp, prefixHelp, programHelp } from "./help.ts";
+import { Reporter } from "./reporter.ts";
+import { wantsColour } from "./screen.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the command-line door is given when the node composes. */
+export interface DoorParts {
+  readonly registry: Registry;
+  readonly terminal: Terminal;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Version of the program, for `--version` and help. */
+  readonly version: string;
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** Asks a person without echo. */
+  askSecret(question: string): Promise<string>;
+  /** Makes the services of one call; nothing is opened before it is used. */
+  compose(options: { readonly home: string | undefined; readonly interaction: Interaction }): {
+    readonly services: Services;
+    close(): void;
+  };
+}
+
+/** Runs one command line and gives its exit status. Everything it says goes to the terminal. */
+export async function runCommandLine(argv: readonly string[], parts: DoorParts): Promise<number> {
+  // Until the options are understood, a refusal is shown in the form they seem to ask for.
+  let reporter = new Reporter(parts.terminal, {
+    json: argv.includes("--json"),
+    colour: false,
+    quiet: false,
+    verbose: false,
+  });
+  try {
+    const globals = readGlobals(argv);
+    reporter = new Reporter(parts.terminal, {
+      json: globals["json"] === true,
+      colour: wantsColour(
+        parts.terminal.stderrIsTerminal && parts.terminal.stdoutIsTerminal,
+        parts.environment,
+        globals["no-color"] === true,
+      ),
+      quiet: globals["quiet"] === true,
+      verbose: globals["verbose"] === true,
+    });
+    const found = find(argv, globals, parts, reporter);
+    if (found === null) return 0;
+    return await call(found, globals, parts, reporter);
+  } catch (error) {
+    return reporter.failure(error, parts.signal);
+  }
+}
+
+interface Found {
+  readonly command: AnyCommand;
+  /** What follows the command's words, global options among it. */
+  readonly rest: readonly string[];
+}
+
+/** The command the words name, or null when help or the version answered them already. */
+function find(
+  argv: readonly string[],
+  globals: GlobalValues,
+  parts: DoorParts,
+  reporter: Reporter,
+): Found | null {
+  const { registry, version } = parts;
+  const { columns, colour } = reporter.screen;
+  const leading = leadingWords(argv);
+  const words = leading.map(({ word }) => word);
+  const wantsHelp = globals["help"] === true;
+  if (words.length === 0) {
+    if (globals["version"] === true) reporter.answer(`psionic ${version}`, { version });
+    else reporter.help(programHelp(registry.all(), { columns, colour, version }), wantsHelp);
+    return null;
+  }
+  const resolved = registry.resolve(words);
+  if (resolved === null) {
+    const name = longestPrefix(words, registry);
+    if (name === null || (name.split("/").length < words.length && !wantsHelp)) {
+      throw unknownCommand(registry, name === null ? words[0]! : words.join("/"));
+    }
+    reporter.help(prefixHelp(name, registry, columns), wantsHelp);
+    return null;
+  }
+  if (wantsHelp) {
+    reporter.help(commandHelp(resolved.command, registry, { columns, colour }), true);
+    return null;
+  }
+  const taken = new Set(leading.slice(0, resolved.wordCount).map(({ index }) => index));
+  return { command: resolved.command, rest: argv.filter((_, index) => !taken.has(index)) };
+}
+
+/** The longest run of words that begins some command's name. */
+function longestPrefix(words: readonly string[], registry: Registry): string | null {
+  for (let count = words.length; count > 0; count--) {
+    const name = words.slice(0, count).join("/");
+    if (registry.below(name).some((command) => !command.hidden)) return name;
+  }
+  return null;
+}
+
+async function call(
+  { command, rest }: Found,
+  globals: GlobalValues,
+  parts: DoorParts,
+  reporter: Reporter,
+): Promise<number> {
+  const schema = parameterSchema(command);
+  const { parameters } = readArguments(rest, {
+    words: command.name.replaceAll("/", " "),
+    schema,
+    positional: command.positional ?? [],
+  });
+  const home = globals["home"];
+  const { services, close } = parts.compose({
+    home: typeof home === "string" ? home : undefined,
+    interaction: interactionOf(globals, parts),
+  });
+  try {
+    const takesAnything = Object.keys(schema.properties ?? {}).length > 0;
+    const defaults = takesAnything ? services.configuration.defaultsFor(command.name) : {};
+    const view = reporter.viewOf(command);
+    const result = await dispatch(
+      {
+        registry: parts.registry,
+        services,
+        caller: { provenance: "local" },
+        signal: parts.signal,
+        emit: (event: Event) => reporter.event(event, view),
+      },
+      command.name,
+      { ...defaults, ...parameters },
+    );
+    reporter.result(result, view);
+    return parts.signal.aborted ? 130 : 0;
+  } finally {
+    close();
+  }
+}
+
+function interactionOf(globals: GlobalValues, parts: DoorParts): Interaction {
+  const canAsk = globals["no-input"] !== true && parts.terminal.stdinIsTerminal;
+  return {
+    canAsk,
+    verbose: globals["verbose"] === true,
+    async askSecret(question) {
+      if (canAsk) return parts.askSecret(question);
+      throw new Refusal(
+        "input_needed",
+        `an answer is needed: ${question}`,
+        "run it at a terminal without --no-input, or give the answer as a flag or file",
+        { question },
+      );
+    },
+  };
+}

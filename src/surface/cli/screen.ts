@@ -1,0 +1,76 @@
+import type { Screen } from "#src/command/define.ts";
+import type { Terminal } from "./terminal.ts";
+
+const clearDown = "\x1b[0J";
+
+export interface ScreenOptions {
+  readonly colour: boolean;
+  readonly quiet: boolean;
+}
+
+/** The screen of a person: data to stdout, talk to stderr, one block redrawn in place. */
+export class TerminalScreen implements Screen {
+  readonly live: boolean;
+  readonly colour: boolean;
+  #drawn: readonly string[] = [];
+
+  constructor(
+    private readonly terminal: Terminal,
+    private readonly options: ScreenOptions,
+  ) {
+    this.live = terminal.stderrIsTerminal && !options.quiet;
+    this.colour = options.colour;
+  }
+
+  get columns(): number {
+    return this.terminal.columns;
+  }
+
+  print(text: string): void {
+    this.#around(() => this.terminal.out(`${text}\n`));
+  }
+
+  note(text: string): void {
+    if (this.options.quiet) return;
+    this.#around(() => this.terminal.error(`${text}\n`));
+  }
+
+  draw(lines: readonly string[]): void {
+    if (!this.live) return;
+    const columns = this.columns;
+    const fitting = lines.map((line) => Bun.sliceAnsi(line, 0, columns - 1));
+    this.terminal.error(this.#rewind() + fitting.map((line) => `${line}\n`).join(""));
+    this.#drawn = fitting;
+  }
+
+  /** Leaves the last drawn block where it is and starts below it. */
+  finish(): void {
+    this.#drawn = [];
+  }
+
+  /** Moves to the first line of the drawn block and clears it. */
+  #rewind(): string {
+    return this.#drawn.length > 0 ? `\x1b[${this.#drawn.length}F${clearDown}` : "";
+  }
+
+  /** Lines written while a block is drawn go above it. */
+  #around(write: () => void): void {
+    if (this.#drawn.length === 0) return write();
+    const block = this.#drawn;
+    this.terminal.error(this.#rewind());
+    write();
+    this.terminal.error(block.map((line) => `${line}\n`).join(""));
+  }
+}
+
+/** Colour is wanted on a terminal, unless NO_COLOR or --no-color says otherwise. */
+export function wantsColour(
+  isTerminal: boolean,
+  environment: Readonly<Record<string, string | undefined>>,
+  noColour: boolean,
+): boolean {
+  if (noColour || (environment["NO_COLOR"] ?? "") !== "" || environment["TERM"] === "dumb") {
+    return false;
+  }
+  return isTerminal;
+}
