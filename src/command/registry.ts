@@ -51,6 +51,6 @@ export const registry = new Registry();
 export function defineCommand<Parameters extends v.GenericSchema, Result>(
   declaration: CommandDeclaration<Parameters, Result>,
 ): CommandDeclaration<Parameters, Result> {
-  registry.declare(declaration as unknown as AnyCommand);
+  registry.declare(declaration);
   return declaration;
 }

@@ -2,6 +2,7 @@
  * Every command of the program, in the order `--help` shows them under each heading.
  * Importing a file declares its commands; tidy fails on a command file missing here.
  */
+// oxlint-disable import/no-unassigned-import -- declaring is what importing a command file does
 import "./init.command.ts";
 import "./identity.command.ts";
 import "./config-show.command.ts";

@@ -81,7 +81,7 @@ function readFile(path: string, registry: Registry): FileSettings {
 
 function parseToml(text: string, path: string): Record<string, unknown> {
   try {
-    return parse(text) as Record<string, unknown>;
+    return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const reason = error.message.split("\n")[0]!.replace("Invalid TOML document: ", "");

@@ -95,7 +95,7 @@ export const machineDisk: Disk = {
         if (error.code === "ENOENT") return [];
         throw error;
       });
-      const entries = await Promise.all(names.toSorted().map((name) => entryOf(path, name)));
+      const entries = await Promise.all(names.toSorted(byName).map((name) => entryOf(path, name)));
       return entries.filter((entry) => entry !== null);
     }),
 
@@ -107,6 +107,8 @@ export const machineDisk: Disk = {
       return bavail * bsize;
     }),
 };
+
+const byName = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
 
 async function syncDirectory(path: string): Promise<void> {
   const directory = await fs.open(path, constants.O_RDONLY);

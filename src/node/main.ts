@@ -3,6 +3,7 @@ import { runCommandLine } from "#src/surface/cli/door.ts";
 import { interruptSignal } from "#src/surface/cli/interrupt.ts";
 import { askSecret, openTerminal } from "#src/surface/cli/terminal.ts";
 import { buildInfo } from "./build.ts";
+// oxlint-disable-next-line import/no-unassigned-import -- importing declares the commands
 import "./commands.ts";
 import { rolePrefix } from "./processes.ts";
 import { runRole } from "./roles.ts";

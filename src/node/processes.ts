@@ -40,11 +40,11 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
       }
       return {
         pid: child.pid,
-        send: (message) => void child.send(message),
+        send: (message) => child.send(message),
         kill: (signal) => child.kill(signal),
         exited: child.exited.then(() => {
           running.delete(child);
-          return { status: child.exitCode, signal: child.signalCode };
+          return { status: child.exitCode, signal: child.signalCode?.toString() ?? null };
         }),
       };
     },

@@ -64,7 +64,7 @@ export function signingKeyFromPem(pem: string): SigningKey | null {
 
 /** PKCS #8 PEM, as any other program reads it. */
 export function pemOf(key: SigningKey): string {
-  return key.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+  return key.privateKey.export({ format: "pem", type: "pkcs8" });
 }
 
 function publicKeyOf(privateKey: KeyObject): string {

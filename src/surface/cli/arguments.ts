@@ -60,7 +60,7 @@ function tokenize(argv: readonly string[], schemas: Readonly<Record<string, Json
     allowPositionals: true,
     tokens: true,
   });
-  return tokens as Token[];
+  return tokens;
 }
 
 export interface GlobalValues {

@@ -75,10 +75,12 @@ export function placeholder(schema: JsonSchema): string {
   return "JSON";
 }
 
+const written = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+
 /** The fixed choices of a parameter, as they are written. */
 export function choicesOf(schema: JsonSchema): readonly string[] {
-  if (schema.enum) return schema.enum.map(String);
-  if (schema.const !== undefined) return [String(schema.const)];
+  if (schema.enum) return schema.enum.map(written);
+  if (schema.const !== undefined) return [written(schema.const)];
   const options = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])];
   const each = options.map(choicesOf);
   if (options.length > 0 && each.every((choices) => choices.length > 0)) return each.flat();
