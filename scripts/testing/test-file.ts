@@ -57,9 +57,12 @@ export async function runTestFile(
   );
   const [out, error] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   const status = await child.exited;
-  const cases = existsSync(reportPath) ? readReport(await Bun.file(reportPath).text()) : [];
+  // A test that ends the process, even with status 0, leaves no report.
+  const isReported = existsSync(reportPath);
+  const cases = isReported ? readReport(await Bun.file(reportPath).text()) : [];
   const failedTests = cases.filter((each) => each.outcome === "failed").length;
-  const trouble = status === 0 || failedTests > 0 ? null : explainEnd(status, child.signalCode);
+  const isTold = failedTests > 0 || (status === 0 && isReported);
+  const trouble = isTold ? null : explainEnd(status, child.signalCode);
   return {
     path,
     cases,
@@ -72,7 +75,7 @@ export async function runTestFile(
 
 function explainEnd(status: number, signal: string | number | null): string {
   if (signal) return `ended by ${signal}`;
-  return `ended with status ${status} and no failed test: it did not load, or broke outside a test`;
+  return `ended with status ${status} and no failed test: it did not load, or ended outside one`;
 }
 
 /** Runs files as many at a time as there are cores, those of `aloneRooms` by themselves. */
