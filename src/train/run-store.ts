@@ -1,0 +1,388 @@
+/**
+ * The record of runs in the node's database: what each run is, every step, evaluation and
+ * checkpoint, and what happened to it. Written by the parent of the trainer as messages arrive,
+ * one transaction per message.
+ */
+import * as v from "valibot";
+import type { Row, Store, TableSet } from "#src/port/store.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { runDigest, type RunManifest, runManifestSchema } from "./run-manifest.ts";
+import type { EvaluationRecord, StepRecord } from "./trainer.ts";
+
+export const trainTables: TableSet = {
+  room: "train",
+  migrations: [
+    `CREATE TABLE run (
+       id TEXT PRIMARY KEY,
+       name TEXT NOT NULL UNIQUE,
+       created_ms INTEGER NOT NULL,
+       state TEXT NOT NULL,
+       heartbeat_ms INTEGER NOT NULL,
+       manifest TEXT NOT NULL,
+       digest TEXT NOT NULL,
+       summary TEXT
+     ) STRICT;
+     CREATE TABLE run_step (
+       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+       step INTEGER NOT NULL,
+       loss REAL NOT NULL,
+       gradient_norm REAL NOT NULL,
+       parameter_norm REAL NOT NULL,
+       update_norm REAL NOT NULL,
+       learning_rate REAL NOT NULL,
+       tokens INTEGER NOT NULL,
+       loss_bits TEXT NOT NULL,
+       gradient_norm_bits TEXT NOT NULL,
+       tokens_per_second REAL NOT NULL,
+       PRIMARY KEY (run, step)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE run_evaluation (
+       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+       step INTEGER NOT NULL,
+       is_full INTEGER NOT NULL,
+       loss REAL NOT NULL,
+       bits_per_byte REAL,
+       exact_match REAL NOT NULL,
+       targets INTEGER NOT NULL,
+       row_count INTEGER NOT NULL,
+       PRIMARY KEY (run, step, is_full)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE run_checkpoint (
+       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+       step INTEGER NOT NULL,
+       state_digest TEXT NOT NULL,
+       manifest_digest TEXT NOT NULL,
+       is_kept INTEGER NOT NULL,
+       PRIMARY KEY (run, step)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE run_event (
+       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+       sequence INTEGER NOT NULL,
+       at_ms INTEGER NOT NULL,
+       type TEXT NOT NULL,
+       body TEXT NOT NULL,
+       PRIMARY KEY (run, sequence)
+     ) STRICT, WITHOUT ROWID;`,
+  ],
+};
+
+export const runStates = [
+  "planned",
+  "running",
+  "paused",
+  "completed",
+  "failed",
+  "interrupted",
+] as const;
+export type RunState = (typeof runStates)[number];
+
+export interface Run {
+  readonly id: string;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly state: RunState;
+  readonly heartbeatMs: number;
+  readonly manifest: RunManifest;
+  readonly digest: string;
+  /** Closing figures of a finished run. */
+  readonly summary: Readonly<Record<string, unknown>> | null;
+}
+
+export interface TimedStep extends StepRecord {
+  readonly tokensPerSecond: number;
+}
+
+export interface CheckpointRecord {
+  readonly step: number;
+  readonly stateDigest: string;
+  readonly manifestDigest: string;
+  readonly isKept: boolean;
+}
+
+/** A running run whose parent has been silent for longer is taken for dead. */
+const silenceMs = 30_000;
+
+export class RunStore {
+  constructor(readonly store: Store) {}
+
+  add(run: { id: string; name: string; createdMs: number; manifest: RunManifest }): Run {
+    this.store.run(
+      "INSERT INTO run (id, name, created_ms, state, heartbeat_ms, manifest, digest) VALUES (?, ?, ?, 'planned', ?, ?, ?)",
+      run.id,
+      run.name,
+      run.createdMs,
+      run.createdMs,
+      JSON.stringify(run.manifest),
+      runDigest(run.manifest),
+    );
+    return this.byId(run.id);
+  }
+
+  byId(id: string): Run {
+    const row = this.store.get("SELECT * FROM run WHERE id = ?", id);
+    if (!row) throw notFound(id);
+    return asRun(row);
+  }
+
+  /** Newest first. */
+  all(): Run[] {
+    return this.store.all("SELECT * FROM run ORDER BY created_ms DESC, rowid DESC").map(asRun);
+  }
+
+  isNameTaken(name: string): boolean {
+    return this.store.get("SELECT 1 AS found FROM run WHERE name = ?", name) !== null;
+  }
+
+  /**
+   * The run a person means: `latest`, an id, a name, or a prefix of either that fits only one run.
+   * Refuses with `run_not_found` and `run_ambiguous`.
+   */
+  resolve(text: string): Run {
+    if (text === "latest") {
+      const row = this.store.get("SELECT * FROM run ORDER BY created_ms DESC, rowid DESC LIMIT 1");
+      if (!row)
+        throw new Refusal("run_not_found", "There is no run yet.", "`psionic train` starts one.", {
+          run: text,
+        });
+      return asRun(row);
+    }
+    const exact = this.store.get("SELECT * FROM run WHERE id = ?1 OR name = ?1 LIMIT 1", text);
+    if (exact) return asRun(exact);
+    const found = this.store.all(
+      "SELECT * FROM run WHERE substr(id, 1, length(?1)) = ?1 OR substr(name, 1, length(?1)) = ?1 ORDER BY created_ms DESC LIMIT 10",
+      text,
+    );
+    if (found.length === 0 || text === "") throw notFound(text);
+    if (found.length > 1) {
+      const runs = found.map((row) => `${String(row["name"])} (${String(row["id"])})`);
+      throw new Refusal(
+        "run_ambiguous",
+        `"${text}" fits several runs: ${runs.join(", ")}.`,
+        "Give more characters.",
+        { run: text, runs },
+      );
+    }
+    return asRun(found[0]!);
+  }
+
+  /** The state as of now: a running run whose parent fell silent was interrupted. */
+  stateOf(run: Run, nowMs: number): RunState {
+    return run.state === "running" && nowMs - run.heartbeatMs > silenceMs
+      ? "interrupted"
+      : run.state;
+  }
+
+  setState(id: string, state: RunState, nowMs: number): void {
+    this.store.run("UPDATE run SET state = ?, heartbeat_ms = ? WHERE id = ?", state, nowMs, id);
+  }
+
+  /** Marks runs left `running` by a process that is gone; the caller holds the home's lock. */
+  closeAbandoned(): void {
+    this.store.run("UPDATE run SET state = 'interrupted' WHERE state IN ('running', 'planned')");
+  }
+
+  setSummary(id: string, summary: Readonly<Record<string, unknown>>): void {
+    this.store.run("UPDATE run SET summary = ? WHERE id = ?", JSON.stringify(summary), id);
+  }
+
+  /** Fills in the number of steps of a run with a time budget; only once. */
+  fixManifest(id: string, manifest: RunManifest): void {
+    this.store.run(
+      "UPDATE run SET manifest = ?, digest = ? WHERE id = ?",
+      JSON.stringify(manifest),
+      runDigest(manifest),
+      id,
+    );
+  }
+
+  /**
+   * Writes steps as they happen. Steps done again after a crash replace the earlier records; the
+   * numbers of those whose bits differ are returned, for they prove that something is wrong.
+   */
+  recordSteps(id: string, records: readonly TimedStep[], nowMs: number): number[] {
+    return this.store.transaction(() => {
+      const different: number[] = [];
+      for (const record of records) {
+        const old = this.step(id, record.step);
+        if (
+          old &&
+          (old.lossBits !== record.lossBits || old.gradientNormBits !== record.gradientNormBits)
+        )
+          different.push(record.step);
+        this.store.run(
+          "INSERT OR REPLACE INTO run_step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          id,
+          record.step,
+          record.loss,
+          record.gradientNorm,
+          record.parameterNorm,
+          record.updateNorm,
+          record.learningRate,
+          record.tokens,
+          record.lossBits,
+          record.gradientNormBits,
+          record.tokensPerSecond,
+        );
+      }
+      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+      return different;
+    });
+  }
+
+  step(id: string, step: number): TimedStep | null {
+    const row = this.store.get("SELECT * FROM run_step WHERE run = ? AND step = ?", id, step);
+    return row ? asStep(row) : null;
+  }
+
+  /** Steps from a number to a number, both included, ascending. */
+  steps(id: string, from = 0, to = Number.MAX_SAFE_INTEGER): TimedStep[] {
+    return this.store
+      .all(
+        "SELECT * FROM run_step WHERE run = ? AND step BETWEEN ? AND ? ORDER BY step",
+        id,
+        from,
+        to,
+      )
+      .map(asStep);
+  }
+
+  lastStep(id: string): TimedStep | null {
+    const row = this.store.get(
+      "SELECT * FROM run_step WHERE run = ? ORDER BY step DESC LIMIT 1",
+      id,
+    );
+    return row ? asStep(row) : null;
+  }
+
+  recordEvaluation(id: string, record: EvaluationRecord, nowMs: number): void {
+    this.store.transaction(() => {
+      this.store.run(
+        "INSERT OR REPLACE INTO run_evaluation VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        id,
+        record.step,
+        record.full ? 1 : 0,
+        record.loss,
+        record.bitsPerByte,
+        record.exactMatch,
+        record.targets,
+        record.rows,
+      );
+      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+    });
+  }
+
+  evaluations(id: string): EvaluationRecord[] {
+    return this.store
+      .all("SELECT * FROM run_evaluation WHERE run = ? ORDER BY step, is_full", id)
+      .map((row) => ({
+        step: Number(row["step"]),
+        full: row["is_full"] === 1,
+        loss: Number(row["loss"]),
+        bitsPerByte: row["bits_per_byte"] === null ? null : Number(row["bits_per_byte"]),
+        exactMatch: Number(row["exact_match"]),
+        targets: Number(row["targets"]),
+        rows: Number(row["row_count"]),
+      }));
+  }
+
+  recordCheckpoint(
+    id: string,
+    checkpoint: Omit<CheckpointRecord, "isKept">,
+    removed: readonly number[],
+    nowMs: number,
+  ): void {
+    this.store.transaction(() => {
+      this.store.run(
+        "INSERT OR REPLACE INTO run_checkpoint VALUES (?, ?, ?, ?, 1)",
+        id,
+        checkpoint.step,
+        checkpoint.stateDigest,
+        checkpoint.manifestDigest,
+      );
+      for (const step of removed)
+        this.store.run(
+          "UPDATE run_checkpoint SET is_kept = 0 WHERE run = ? AND step = ?",
+          id,
+          step,
+        );
+      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+    });
+  }
+
+  /** Ascending by step; removed ones keep their digests, which replay compares. */
+  checkpoints(id: string): CheckpointRecord[] {
+    return this.store
+      .all("SELECT * FROM run_checkpoint WHERE run = ? ORDER BY step", id)
+      .map((row) => ({
+        step: Number(row["step"]),
+        stateDigest: String(row["state_digest"]),
+        manifestDigest: String(row["manifest_digest"]),
+        isKept: row["is_kept"] === 1,
+      }));
+  }
+
+  recordEvent(
+    id: string,
+    type: string,
+    body: Readonly<Record<string, unknown>>,
+    nowMs: number,
+  ): void {
+    this.store.run(
+      `INSERT INTO run_event SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4 FROM run_event WHERE run = ?1`,
+      id,
+      nowMs,
+      type,
+      JSON.stringify(body),
+    );
+  }
+
+  events(id: string): { readonly atMs: number; readonly type: string; readonly body: unknown }[] {
+    return this.store
+      .all("SELECT * FROM run_event WHERE run = ? ORDER BY sequence", id)
+      .map((row) => ({
+        atMs: Number(row["at_ms"]),
+        type: String(row["type"]),
+        body: JSON.parse(String(row["body"])) as unknown,
+      }));
+  }
+}
+
+function asRun(row: Row): Run {
+  return {
+    id: String(row["id"]),
+    name: String(row["name"]),
+    createdMs: Number(row["created_ms"]),
+    state: v.parse(v.picklist(runStates), row["state"]),
+    heartbeatMs: Number(row["heartbeat_ms"]),
+    manifest: v.parse(runManifestSchema, JSON.parse(String(row["manifest"]))),
+    digest: String(row["digest"]),
+    summary:
+      row["summary"] === null
+        ? null
+        : (JSON.parse(String(row["summary"])) as Record<string, unknown>),
+  };
+}
+
+function asStep(row: Row): TimedStep {
+  return {
+    step: Number(row["step"]),
+    loss: Number(row["loss"]),
+    gradientNorm: Number(row["gradient_norm"]),
+    parameterNorm: Number(row["parameter_norm"]),
+    updateNorm: Number(row["update_norm"]),
+    learningRate: Number(row["learning_rate"]),
+    tokens: Number(row["tokens"]),
+    lossBits: String(row["loss_bits"]),
+    gradientNormBits: String(row["gradient_norm_bits"]),
+    tokensPerSecond: Number(row["tokens_per_second"]),
+  };
+}
+
+function notFound(text: string): Refusal {
+  return new Refusal(
+    "run_not_found",
+    `There is no run "${text}".`,
+    "`psionic runs` lists them; `latest` is the newest.",
+    { run: text },
+  );
+}

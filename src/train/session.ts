@@ -1,0 +1,258 @@
+/**
+ * One sitting of training in one process: restore or initialise, step, evaluate now and then, write
+ * checkpoints beside the work, stop where asked. It speaks to whoever started it in messages and
+ * touches the world only through ports, so tests run it in their own process.
+ */
+import type { Clock } from "#src/port/clock.ts";
+import type { Disk } from "#src/port/disk.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { restoreCheckpoint, sweepTemporaries } from "./checkpoint-restore.ts";
+import { checkRoom, type CheckpointFacts, CheckpointWriter } from "./checkpoint-writer.ts";
+import type { Executor } from "./executor.ts";
+import { maximumRecords, packRefusal, type Start, type ToParent } from "./messages.ts";
+import { measurePace, stepsWithin } from "./pace.ts";
+import type { RunManifest } from "./run-manifest.ts";
+import type { TimedStep } from "./run-store.ts";
+import { Trainer, type EvaluationRecord, type TrainingData } from "./trainer.ts";
+
+/** Steps are reported together at most this late. */
+const reportEveryMs = 100;
+/** A checkpoint is written at the latest after this long, whatever its interval in steps. */
+const checkpointAgeMs = 5 * 60_000;
+
+export interface SessionPorts {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  send(message: ToParent): void;
+  /** Asked between steps. */
+  isStopped(): boolean;
+  /** Resident bytes of this process, where known. */
+  residentBytes?(): number | null;
+}
+
+export interface SessionFacts {
+  readonly backend: string;
+  readonly threads: number;
+  readonly peakFlops: number | null;
+  /** When the time budget began. */
+  readonly startedMs: number;
+}
+
+/** Trains until the run is complete, stopped or out of time. Refusals are thrown. */
+export async function runSession(
+  start: Start,
+  executor: Executor,
+  data: TrainingData,
+  ports: SessionPorts,
+  facts: SessionFacts,
+): Promise<void> {
+  await new Session(start, executor, data, ports, facts).run();
+}
+
+class Session {
+  readonly #directory: string;
+  #manifest: RunManifest;
+  #trainer: Trainer;
+  #best: { readonly step: number; readonly loss: number } | null;
+  #waiting: TimedStep[] = [];
+  #lastReportMs = 0;
+  #lastCheckpointMs = 0;
+  #trainingMs = 0;
+  #trainingTokens = 0;
+
+  constructor(
+    readonly start: Start,
+    readonly executor: Executor,
+    readonly data: TrainingData,
+    readonly ports: SessionPorts,
+    readonly facts: SessionFacts,
+  ) {
+    this.#directory = `${start.directory}/checkpoints`;
+    this.#manifest = start.manifest;
+    this.#trainer = new Trainer(executor, start.manifest, data);
+    this.#best = start.best;
+  }
+
+  async run(): Promise<void> {
+    const { disk, clock } = this.ports;
+    await disk.makeDirectory(this.#directory);
+    await sweepTemporaries(disk, this.#directory);
+    const restored = await restoreCheckpoint(disk, this.#directory, this.executor, {
+      run: this.start.run,
+      planDigest: this.executor.plan.digest,
+    });
+    if (restored) this.#trainer.restored(restored.manifest.step);
+    else {
+      await checkRoom(disk, this.#directory, this.executor.plan);
+      await this.#trainer.initialise();
+    }
+    this.ports.send({
+      type: "started",
+      backend: this.facts.backend,
+      threads: this.facts.threads,
+      plannedBytes: this.executor.plannedBytes,
+      peakFlops: this.facts.peakFlops,
+      step: this.#trainer.step,
+      fallBacks: [...(restored?.fallBacks ?? [])],
+    });
+    if (this.#manifest.stepsOpen) await this.#fixSteps();
+    const { checkpoints } = this.#manifest;
+    const writer = new CheckpointWriter(
+      disk,
+      this.#directory,
+      this.executor,
+      checkpoints,
+      restored?.manifest.digest ?? null,
+    );
+    this.#lastReportMs = this.#lastCheckpointMs = clock.monotonicMs();
+    const reason = await this.#loop(writer);
+    await this.#finish(writer, reason);
+  }
+
+  /** Measures this machine and fixes the number of steps, once for the life of the run. */
+  async #fixSteps(): Promise<void> {
+    const { clock } = this.ports;
+    const pace = await measurePace(this.#trainer, clock, this.#manifest.evaluation.batches);
+    const spentMs = clock.monotonicMs() - this.facts.startedMs;
+    const steps = stepsWithin(
+      pace,
+      (this.start.budgetMs ?? 0) - spentMs,
+      this.#manifest.evaluation,
+    );
+    const schedule = {
+      ...this.#manifest.schedule,
+      steps,
+      warmupSteps: Math.min(this.#manifest.schedule.warmupSteps, Math.ceil(steps / 10)),
+    };
+    const checkpointEvery =
+      this.#manifest.checkpoints.everySteps || Math.max(10, Math.ceil(steps / 10));
+    this.#manifest = {
+      ...this.#manifest,
+      schedule,
+      stepsOpen: false,
+      checkpoints: { ...this.#manifest.checkpoints, everySteps: checkpointEvery },
+    };
+    this.#trainer = new Trainer(this.executor, this.#manifest, this.data);
+    await this.#trainer.initialise();
+    const tokensPerSecond = (this.#trainer.tokensPerStep * 1000) / Math.max(1e-6, pace.stepMs);
+    this.ports.send({ type: "planned", manifest: this.#manifest, tokensPerSecond });
+  }
+
+  async #loop(writer: CheckpointWriter): Promise<"completed" | "stopped" | "budget"> {
+    const { clock } = this.ports;
+    const { schedule, evaluation, checkpoints } = this.#manifest;
+    const trainer = this.#trainer;
+    const deadlineMs =
+      this.start.budgetMs === null ? Infinity : this.facts.startedMs + this.start.budgetMs;
+    while (trainer.step < schedule.steps) {
+      if (this.ports.isStopped()) return "stopped";
+      const beforeMs = clock.monotonicMs();
+      if (beforeMs > deadlineMs) return "budget";
+      const record = await trainer.trainStep();
+      const nowMs = clock.monotonicMs();
+      this.#trainingMs += nowMs - beforeMs;
+      this.#trainingTokens += record.tokens;
+      this.#waiting.push({
+        ...record,
+        tokensPerSecond: (record.tokens * 1000) / Math.max(1e-3, nowMs - beforeMs),
+      });
+      const isLast = trainer.step >= schedule.steps;
+      if (nowMs - this.#lastReportMs >= reportEveryMs || this.#waiting.length >= maximumRecords) {
+        this.#report();
+        await this.executor.breathe();
+      }
+      if (isLast) break;
+      if (evaluation.everySteps > 0 && trainer.step % evaluation.everySteps === 0)
+        await this.#evaluate(evaluation.batches, writer);
+      const isDue = checkpoints.everySteps > 0 && trainer.step % checkpoints.everySteps === 0;
+      if (isDue || clock.monotonicMs() - this.#lastCheckpointMs > checkpointAgeMs)
+        this.#checkpoint(writer);
+    }
+    return "completed";
+  }
+
+  /** Held-out loss; a new best asks for a checkpoint, so that the best is there to keep. */
+  async #evaluate(batches: number, writer: CheckpointWriter): Promise<EvaluationRecord> {
+    this.#report();
+    const evaluation = await this.#trainer.evaluate(batches);
+    this.ports.send({ type: "evaluation", evaluation });
+    this.#lastReportMs = this.ports.clock.monotonicMs();
+    if (evaluation.targets > 0 && evaluation.loss < (this.#best?.loss ?? Infinity)) {
+      this.#best = { step: evaluation.step, loss: evaluation.loss };
+      const isWorthKeeping = evaluation.step >= this.#manifest.schedule.steps / 2;
+      if (!evaluation.full && isWorthKeeping) this.#checkpoint(writer);
+    }
+    return evaluation;
+  }
+
+  /** Starts a checkpoint beside the work; a failure is reported and the next one tries again. */
+  #checkpoint(writer: CheckpointWriter): void {
+    this.#report();
+    const { step } = this.#trainer;
+    this.#lastCheckpointMs = this.ports.clock.monotonicMs();
+    void this.#write(writer, step).then(
+      (written) => {
+        if (!written) this.ports.send({ type: "checkpoint-skipped", step });
+      },
+      (error: unknown) => {
+        if (!(error instanceof Refusal)) throw error;
+        this.ports.send({ type: "checkpoint-failed", step, refusal: packRefusal(error) });
+      },
+    );
+  }
+
+  /** Writes and reports a checkpoint of this moment; null when one is under way already. */
+  async #write(writer: CheckpointWriter, step: number): Promise<string | null> {
+    const startedMs = this.ports.clock.monotonicMs();
+    const writing = writer.write(this.#facts(step), this.#best?.step ?? null);
+    if (!writing) return null;
+    const { manifest, removed } = await writing;
+    this.ports.send({
+      type: "checkpoint",
+      step,
+      stateDigest: manifest.stateDigest,
+      manifestDigest: manifest.digest,
+      removed: [...removed],
+      seconds: (this.ports.clock.monotonicMs() - startedMs) / 1000,
+    });
+    return manifest.stateDigest;
+  }
+
+  async #finish(
+    writer: CheckpointWriter,
+    reason: "completed" | "stopped" | "budget",
+  ): Promise<void> {
+    this.#report();
+    await writer.idle();
+    const stateDigest = await this.#write(writer, this.#trainer.step);
+    const evaluation = reason === "stopped" ? null : await this.#evaluate(Infinity, writer);
+    this.ports.send({
+      type: "finished",
+      reason,
+      step: this.#trainer.step,
+      stateDigest: stateDigest ?? "",
+      evaluation,
+      trainingSeconds: this.#trainingMs / 1000,
+      trainingTokens: this.#trainingTokens,
+      residentBytes: this.ports.residentBytes?.() ?? null,
+    });
+  }
+
+  #report(): void {
+    this.#lastReportMs = this.ports.clock.monotonicMs();
+    if (this.#waiting.length === 0) return;
+    this.ports.send({ type: "steps", records: this.#waiting });
+    this.#waiting = [];
+  }
+
+  #facts(step: number): CheckpointFacts {
+    const { seed, microBatches, optimizer, data } = this.#manifest;
+    return {
+      run: this.start.run,
+      step,
+      data: { digest: data.digest, nextStep: step, tokensRead: step * this.#trainer.tokensPerStep },
+      random: { seed, nextCounter: step * microBatches },
+      optimizer,
+    };
+  }
+}
