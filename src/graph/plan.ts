@@ -36,14 +36,7 @@ export interface PlannedTensor {
  * Decoding plans have `decode` (one token) and may have `prefill` (a block of tokens).
  */
 export type PhaseName =
-  | "initialise"
-  | "gradient"
-  | "accumulate"
-  | "norm"
-  | "update"
-  | "evaluate"
-  | "decode"
-  | "prefill";
+  "initialise" | "gradient" | "accumulate" | "norm" | "update" | "evaluate" | "decode" | "prefill";
 
 export interface Phase {
   readonly name: PhaseName;
