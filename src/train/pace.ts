@@ -4,8 +4,9 @@ import type { Trainer } from "./trainer.ts";
 
 export interface Pace {
   readonly stepMs: number;
-  readonly evaluationBatchMs: number;
-  readonly validationBatches: number;
+  /** One evaluation of the held-out sample, and of all of it. */
+  readonly sampleMs: number;
+  readonly fullMs: number;
 }
 
 /** How long measuring goes on, after a first step that is not counted. */
@@ -17,7 +18,7 @@ const plannedShare = 0.94;
  * Takes real steps and measures them. The trainer's state is spoilt: initialise it again afterwards.
  * Initialisation depends on the seed alone, so the run does not remember that it was measured.
  */
-export async function measurePace(trainer: Trainer, clock: Clock, batches: number): Promise<Pace> {
+export async function measurePace(trainer: Trainer, clock: Clock): Promise<Pace> {
   await trainer.trainStep();
   const startMs = clock.monotonicMs();
   let count = 0;
@@ -26,24 +27,20 @@ export async function measurePace(trainer: Trainer, clock: Clock, batches: numbe
     count++;
   } while (clock.monotonicMs() - startMs < measureMs);
   const stepMs = (clock.monotonicMs() - startMs) / count;
-  const validationBatches = trainer.data.validationBatchCount;
-  const measured = Math.min(2, batches, validationBatches);
   const evaluationStartMs = clock.monotonicMs();
-  if (measured > 0) await trainer.evaluate(measured);
-  const evaluationBatchMs = (clock.monotonicMs() - evaluationStartMs) / Math.max(1, measured);
-  return { stepMs, evaluationBatchMs, validationBatches };
+  const { sample, full } = trainer.data;
+  if (sample.batchCount > 0) await trainer.evaluate("sample");
+  const sampleMs = clock.monotonicMs() - evaluationStartMs;
+  return {
+    stepMs,
+    sampleMs,
+    fullMs: (sampleMs * full.batchCount) / Math.max(1, sample.batchCount),
+  };
 }
 
 /** Steps that fit what is left of the budget, evaluations included; at least one. */
-export function stepsWithin(
-  pace: Pace,
-  remainingMs: number,
-  evaluation: { readonly everySteps: number; readonly batches: number },
-): number {
-  const closingMs = pace.evaluationBatchMs * pace.validationBatches;
-  const perEvaluation =
-    pace.evaluationBatchMs * Math.min(evaluation.batches, pace.validationBatches);
-  const evaluationMsPerStep = evaluation.everySteps > 0 ? perEvaluation / evaluation.everySteps : 0;
-  const available = remainingMs * plannedShare - closingMs;
+export function stepsWithin(pace: Pace, remainingMs: number, evaluateEverySteps: number): number {
+  const evaluationMsPerStep = evaluateEverySteps > 0 ? pace.sampleMs / evaluateEverySteps : 0;
+  const available = remainingMs * plannedShare - pace.fullMs;
   return Math.max(1, Math.floor(available / (pace.stepMs + evaluationMsPerStep)));
 }

@@ -34,8 +34,16 @@ export const runManifestSchema = v.strictObject({
   schedule: scheduleSchema,
   /** True until the trainer has measured this machine and fixed `schedule.steps`. */
   stepsOpen: v.boolean(),
-  /** The dataset room's own manifest: sources, tokenizer, splits, packing, with their digests. */
-  data: v.strictObject({ digest, manifest: v.record(v.string(), v.unknown()) }),
+  data: v.strictObject({
+    /** Of everything that decides the batches: sources, tokenizer, split, packing. */
+    digest,
+    tokenizerDigest: digest,
+    reference: v.variant("task", [
+      v.strictObject({ task: v.literal("text"), directory: v.string() }),
+      v.strictObject({ task: v.literal("addition"), digitCount: positive }),
+    ]),
+    policy: v.picklist(["epoch", "random-window"]),
+  }),
   planDigest: digest,
   evaluation: v.strictObject({ everySteps: natural, batches: positive }),
   checkpoints: v.strictObject({ everySteps: natural, keepLast: positive, keepEverySteps: natural }),

@@ -112,12 +112,12 @@ class Session {
   /** Measures this machine and fixes the number of steps, once for the life of the run. */
   async #fixSteps(): Promise<void> {
     const { clock } = this.ports;
-    const pace = await measurePace(this.#trainer, clock, this.#manifest.evaluation.batches);
+    const pace = await measurePace(this.#trainer, clock);
     const spentMs = clock.monotonicMs() - this.facts.startedMs;
     const steps = stepsWithin(
       pace,
       (this.start.budgetMs ?? 0) - spentMs,
-      this.#manifest.evaluation,
+      this.#manifest.evaluation.everySteps,
     );
     const schedule = {
       ...this.#manifest.schedule,
@@ -163,7 +163,7 @@ class Session {
       }
       if (isLast) break;
       if (evaluation.everySteps > 0 && trainer.step % evaluation.everySteps === 0)
-        await this.#evaluate(evaluation.batches, writer);
+        await this.#evaluate("sample", writer);
       const isDue = checkpoints.everySteps > 0 && trainer.step % checkpoints.everySteps === 0;
       if (isDue || clock.monotonicMs() - this.#lastCheckpointMs > checkpointAgeMs)
         this.#checkpoint(writer);
@@ -172,9 +172,9 @@ class Session {
   }
 
   /** Held-out loss; a new best asks for a checkpoint, so that the best is there to keep. */
-  async #evaluate(batches: number, writer: CheckpointWriter): Promise<EvaluationRecord> {
+  async #evaluate(extent: "sample" | "full", writer: CheckpointWriter): Promise<EvaluationRecord> {
     this.#report();
-    const evaluation = await this.#trainer.evaluate(batches);
+    const evaluation = await this.#trainer.evaluate(extent);
     this.ports.send({ type: "evaluation", evaluation });
     this.#lastReportMs = this.ports.clock.monotonicMs();
     if (evaluation.targets > 0 && evaluation.loss < (this.#best?.loss ?? Infinity)) {
@@ -225,7 +225,7 @@ class Session {
     this.#report();
     await writer.idle();
     const stateDigest = await this.#write(writer, this.#trainer.step);
-    const evaluation = reason === "stopped" ? null : await this.#evaluate(Infinity, writer);
+    const evaluation = reason === "stopped" ? null : await this.#evaluate("full", writer);
     this.ports.send({
       type: "finished",
       reason,

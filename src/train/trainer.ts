@@ -3,27 +3,28 @@
  * that does not (no files, no clock, no messages). A step is a pure function of the state before
  * it, the settings and the data, so a resumed or replayed run gives the same bits.
  */
+import type { Batch } from "#src/dataset/dataset.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { blameOperation } from "./blame.ts";
 import type { Executor } from "./executor.ts";
 import { HyperVectors, type Optimizer } from "./optimizer.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 
-/** Rows of one batch, flat: `tokens` and `targets` hold rows × context; a target of −1 is not counted. */
-export interface TokenBatch {
-  readonly tokens: Int32Array;
-  readonly targets: Int32Array;
-}
-
 /** What the loop needs of a dataset; batches are pure functions of their arguments. */
 export interface TrainingData {
   /** All rows of a zero-based step: microBatches × batchSize of them. */
-  batch(step: number, rank: number): TokenBatch;
-  /** Held-out batches for the evaluation phase; the last may be padded with targets of −1. */
-  readonly validationBatchCount: number;
-  validationBatch(index: number): TokenBatch;
-  /** Bytes of text the counted targets of a validation batch stand for; null where text has no bytes. */
-  validationBytes(index: number): number | null;
+  batch(step: number): Batch;
+  /** Held-out rows: a sample spread evenly for intervals, and all of them for the end. */
+  readonly sample: HeldOut;
+  readonly full: HeldOut;
+}
+
+export interface HeldOut {
+  readonly batchCount: number;
+  /** How many rows the evaluation phase takes; the last batch is padded with targets of −1. */
+  batch(index: number): Batch;
+  /** Bytes of text a target stands for on average; null where targets are not text. */
+  readonly bytesPerTarget: number | null;
 }
 
 export interface TrainingSettings {
@@ -111,8 +112,8 @@ export class Trainer {
   async trainStep(): Promise<StepRecord> {
     const { executor, settings } = this;
     const step = this.#step;
-    const batch = this.data.batch(step, 0);
-    const counted = countTargets(batch.targets);
+    const batch = this.data.batch(step);
+    const counted = batch.targetCount;
     const lossScale = Math.fround(1 / Math.max(1, counted));
     executor.writeFloats("lossScale", [lossScale]);
     let lossSum = 0;
@@ -144,15 +145,14 @@ export class Trainer {
     };
   }
 
-  /** Held-out loss over the first `maximumBatches` validation batches (all by default). */
-  async evaluate(maximumBatches = Infinity): Promise<EvaluationRecord> {
-    const { executor, data } = this;
-    const batches = Math.min(maximumBatches, data.validationBatchCount);
-    const contextLength = executor.input("evaluate.tokens").shape.at(-1)!;
-    const total = { nats: 0, targets: 0, rows: 0, matches: 0, bytes: 0 };
-    let hasBytes = true;
-    for (let index = 0; index < batches; index++) {
-      const { tokens, targets } = data.validationBatch(index);
+  /** Held-out loss, of the sample or of all held-out rows. */
+  async evaluate(extent: "sample" | "full"): Promise<EvaluationRecord> {
+    const { executor } = this;
+    const heldOut = this.data[extent];
+    const contextLength = this.settings.contextLength;
+    const total = { nats: 0, targets: 0, rows: 0, matches: 0 };
+    for (let index = 0; index < heldOut.batchCount; index++) {
+      const { tokens, targets } = heldOut.batch(index);
       executor.writeIntegers("evaluate.tokens", tokens);
       executor.writeIntegers("evaluate.targets", targets);
       await executor.run("evaluate");
@@ -162,22 +162,21 @@ export class Trainer {
       total.targets += score.targets;
       total.rows += score.rows;
       total.matches += score.matches;
-      const bytes = data.validationBytes(index);
-      if (bytes === null) hasBytes = false;
-      else total.bytes += bytes;
     }
+    const loss = total.nats / Math.max(1, total.targets);
+    const { bytesPerTarget } = heldOut;
     return {
       step: this.#step,
-      loss: total.nats / Math.max(1, total.targets),
-      bitsPerByte: hasBytes && total.bytes > 0 ? total.nats / Math.LN2 / total.bytes : null,
+      loss,
+      bitsPerByte: bytesPerTarget ? loss / Math.LN2 / bytesPerTarget : null,
       exactMatch: total.matches / Math.max(1, total.rows),
       targets: total.targets,
       rows: total.rows,
-      full: batches === data.validationBatchCount,
+      full: extent === "full",
     };
   }
 
-  #writeMicroBatch(batch: TokenBatch, step: number, index: number): void {
+  #writeMicroBatch(batch: Batch, step: number, index: number): void {
     const { batchSize, contextLength, microBatches } = this.settings;
     const length = batchSize * contextLength;
     const piece = (values: Int32Array) => values.subarray(index * length, (index + 1) * length);
@@ -193,7 +192,7 @@ export class Trainer {
     this.executor.writeIntegers("randomState", [seed | 0, high | 0, counter | 0, 0]);
   }
 
-  #refuseStep(batch: TokenBatch, loss: number): never {
+  #refuseStep(batch: Batch, loss: number): never {
     const step = this.#step;
     const blamed = blameOperation(this.executor, this.settings.microBatches, (index) =>
       this.#writeMicroBatch(batch, step, index),
@@ -208,12 +207,6 @@ export class Trainer {
       { step: step + 1, ...blamed },
     );
   }
-}
-
-export function countTargets(targets: Int32Array): number {
-  let counted = 0;
-  for (let index = 0; index < targets.length; index++) if (targets[index]! >= 0) counted++;
-  return counted;
 }
 
 /** Rows with at least one counted target, and those of them predicted without a mistake. */
