@@ -104,6 +104,10 @@ static void attention(const psi_call *call, psi_worker *w) {
   const float *query = call->argument[0], *key = call->argument[1], *value = call->argument[2];
   const int32_t *position = call->argument[3];
   float *out = call->argument[4], *statistics = call->argument[5];
+  if (position && *position + s.queries > s.keys) {
+    if (w->thread == 0) psi_fail(w);
+    return;
+  }
   int64_t first = position ? *position : 0, per_group = s.heads / s.groups;
   int64_t splits = attention_splits(&s, w->thread_count), tasks = s.batch * s.groups * splits;
   int64_t blocks = divide_up(s.queries, QUERY_ROWS);

@@ -9,6 +9,10 @@ static void embedding(const psi_call *call, psi_worker *w) {
   int64_t n = in[1], from, to, first = position ? *position : 0;
   own_rows(w, in[0], &from, &to);
   for (int64_t r = from; r < to; r++) {
+    if (tokens[r] < 0 || tokens[r] >= in[2] || (positions && r % in[3] + first >= in[4])) {
+      psi_fail(w);
+      continue;
+    }
     const float *row = table + tokens[r] * n, *offset = positions ? positions + (r % in[3] + first) * n : 0;
     float *po = out + r * n;
     if (!offset) memcpy(po, row, n * sizeof(float));
@@ -27,6 +31,10 @@ static void embedding_backward(const psi_call *call, psi_worker *w) {
   int64_t rows = call->integer[0], n = call->integer[1], from, to;
   own_stretch(w, n, &from, &to);
   for (int64_t r = 0; r < rows; r++) {
+    if (tokens[r] < 0 || tokens[r] >= call->integer[2]) {
+      psi_fail(w);
+      continue;
+    }
     float *row = table + tokens[r] * n;
     int64_t i = from;
     for (; i + 16 <= to; i += 16) v16_store(row + i, v16_add(v16_load(row + i), v16_load(dy + r * n + i)));
@@ -74,6 +82,10 @@ static void rope(const psi_call *call, psi_worker *w) {
   int64_t heads = in[1], size = in[2], half = size / 2, from, to, first = position ? *position : 0;
   own_rows(w, in[0], &from, &to);
   for (int64_t r = from; r < to; r++) {
+    if (r % in[3] + first >= in[4]) {
+      psi_fail(w);
+      continue;
+    }
     const float *cosine = table + (r % in[3] + first) * size, *sine = cosine + half;
     for (int64_t h = 0; h < heads; h++) {
       const float *px = x + r * in[5] + h * size;

@@ -24,7 +24,8 @@ static psi_scratch head_scratch(const psi_call *call) {
 }
 
 // Turns a row of logits into its loss; with `scale`, into the gradient of the logits too.
-static float loss_of_row(float *z, int64_t vocabulary, int32_t target, const float *scale) {
+static float loss_of_row(float *z, int64_t vocabulary, int32_t target, const float *scale, psi_worker *w) {
+  if (target >= vocabulary) psi_fail(w), target = -1;
   if (target < 0) {
     if (scale) memset(z, 0, vocabulary * sizeof(float));
     return 0;
@@ -56,7 +57,7 @@ static void head_loss(const psi_call *call, psi_worker *w) {
     for (int64_t r; (r = psi_next_task(w)) < count;) {
       float *z = b.logits + r * V;
       if (predictions) predictions[first + r] = row_argmax(z, V);
-      losses[first + r] = loss_of_row(z, V, targets[first + r], 0);
+      losses[first + r] = loss_of_row(z, V, targets[first + r], 0, w);
     }
     psi_barrier(w);
   }
@@ -74,7 +75,7 @@ static void head_loss_gradient(const psi_call *call, psi_worker *w) {
     product logits = {.a = x + first * C, .b = weight, .out = b.logits, .M = count, .N = V, .K = C, .a_stride = C, .b_stride = C, .out_stride = V, .transpose_b = 1};
     run_product(&logits, w);
     psi_barrier(w);
-    for (int64_t r; (r = psi_next_task(w)) < count;) losses[first + r] = loss_of_row(b.logits + r * V, V, targets[first + r], scale);
+    for (int64_t r; (r = psi_next_task(w)) < count;) losses[first + r] = loss_of_row(b.logits + r * V, V, targets[first + r], scale, w);
     psi_barrier(w);
     product input = {.a = b.logits, .b = weight, .out = dx + first * C, .M = count, .N = C, .K = V, .a_stride = V, .b_stride = C, .out_stride = C};
     run_product(&input, w);

@@ -41,6 +41,8 @@ struct psi_team {
   _Alignas(64) atomic_uint arrived;
   _Alignas(64) atomic_uint phase;
   _Alignas(64) atomic_llong task;
+  // 1 + the first call that met an index outside its table; 0 when none did.
+  atomic_llong failure;
 };
 
 typedef struct {
@@ -93,9 +95,15 @@ void psi_barrier(psi_worker *worker) {
 
 int64_t psi_next_task(psi_worker *worker) { return atomic_fetch_add_explicit(&worker->team->task, 1, memory_order_relaxed); }
 
+void psi_fail(psi_worker *worker) {
+  long long none = 0;
+  atomic_compare_exchange_strong(&worker->team->failure, &none, worker->call + 1);
+}
+
 static void run_calls(psi_team *team, int thread) {
-  psi_worker worker = {team, thread, team->thread_count, team->scratch, team->scratch + team->shared_bytes + thread * team->each_bytes};
+  psi_worker worker = {team, thread, team->thread_count, team->from, team->scratch, team->scratch + team->shared_bytes + thread * team->each_bytes};
   for (int64_t c = team->from; c < team->to; c++) {
+    worker.call = c;
     team->lane->kernels[team->calls[c].code](&team->calls[c], &worker);
     psi_barrier(&worker);
   }
@@ -177,19 +185,21 @@ EXPORT void psi_scratch_sizes(psi_team *team, const psi_call *calls, int64_t cou
   }
 }
 
-// Runs calls [from, to); returns when every thread is done.
-EXPORT void psi_run(psi_team *team, const psi_call *calls, int64_t from, int64_t to, char *scratch, int64_t shared_bytes, int64_t each_bytes) {
+// Runs calls [from, to); returns when every thread is done: 0, or 1 + the first call that failed.
+EXPORT int64_t psi_run(psi_team *team, const psi_call *calls, int64_t from, int64_t to, char *scratch, int64_t shared_bytes, int64_t each_bytes) {
   team->calls = calls;
   team->from = from;
   team->to = to;
   team->scratch = scratch;
   team->shared_bytes = shared_bytes;
   team->each_bytes = each_bytes;
+  atomic_store(&team->failure, 0);
   if (team->thread_count > 1) {
     atomic_fetch_add_explicit(&team->job, 1, memory_order_release);
     wake_all(&team->job);
   }
   run_calls(team, 0);
+  return atomic_load(&team->failure);
 }
 
 // Zeroed memory on a 64-byte boundary (huge pages where the system gives them), or NULL.

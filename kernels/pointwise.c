@@ -114,7 +114,8 @@ static void copy(const psi_call *call, psi_worker *w) {
   int64_t from, to, first = position ? *position : 0;
   own_rows(w, in[0], &from, &to);
   for (int64_t r = from; r < to; r++)
-    if (first + r < in[4]) memcpy(out + (first + r) * in[3], x + r * in[2], in[1] * sizeof(float));
+    if (first + r >= in[4]) psi_fail(w);
+    else memcpy(out + (first + r) * in[3], x + r * in[2], in[1] * sizeof(float));
 }
 
 static void fill(const psi_call *call, psi_worker *w) {

@@ -26,12 +26,15 @@ typedef struct {
   psi_team *team;
   int thread;
   int thread_count;
+  int64_t call;  // index of the call being run
   char *shared;  // scratch all threads see
   char *own;     // scratch of this thread
 } psi_worker;
 
 // Waits for every thread of the team; resets the task counter.
 void psi_barrier(psi_worker *worker);
+// Marks the call as failed (an index in its data points outside a table); the run goes on and reports it.
+void psi_fail(psi_worker *worker);
 // Next index of a shared task list; starts at 0 after each barrier.
 int64_t psi_next_task(psi_worker *worker);
 
