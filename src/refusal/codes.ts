@@ -166,11 +166,6 @@ export const codes = {
     false,
     "The plan needs more memory than this machine offers. Take a smaller size, batch or context, or recompute activations.",
   ),
-    14,
-    422,
-    false,
-    "The safetensors file breaks the format (header, offsets, types or length) and was not read. Get the file again from its source.",
-  ),
   model_mismatch: entry(
     14,
     422,
