@@ -4,7 +4,13 @@ import { parseArgs } from "node:util";
 import { buildExecutable, writeBuildInfo } from "./scripts/build/executable.ts";
 import { buildLibrary, findCompiler, type Library } from "./scripts/build/kernels.ts";
 import { root } from "./scripts/build/sources.ts";
-import { BuildFailure, hostTarget, isTarget, type Target } from "./scripts/build/target.ts";
+import {
+  BuildFailure,
+  hostTarget,
+  isTarget,
+  targets,
+  type Target,
+} from "./scripts/build/target.ts";
 
 /**
  * Builds psionic. Nothing that is already up to date is built again.
@@ -20,7 +26,10 @@ function readArguments(): { target: Target; kernelsOnly: boolean } {
     options: { target: { type: "string" }, kernels: { type: "boolean", default: false } },
   });
   const target = values.target ?? hostTarget();
-  if (!isTarget(target)) throw new BuildFailure(`there is no target ${target}`);
+  if (!isTarget(target)) {
+    const known = Object.keys(targets).join(", ");
+    throw new BuildFailure(`there is no target ${target}: there are ${known}`);
+  }
   return { target, kernelsOnly: values.kernels };
 }
 
