@@ -63,9 +63,20 @@ export function checkParameters(command: AnyCommand, parameters: unknown): unkno
   );
 }
 
+/** `a/b/c` gives `a`, `a/b` and `a/b/c`. */
+function beginnings(name: string): string[] {
+  const words = name.split("/");
+  return words.map((_, index) => words.slice(0, index + 1).join("/"));
+}
+
+/** The refusal of a name no command has, with the nearest name there is. */
 export function unknownCommand(registry: Registry, name: string): Refusal {
-  const names = registry.all().flatMap((command) => (command.hidden ? [] : [command.name]));
-  const suggestion = nearest(name, names);
+  const shown = registry.all().filter((command) => !command.hidden);
+  const known = new Set(shown.flatMap((command) => beginnings(command.name)));
+  const suggestion = beginnings(name)
+    .reverse()
+    .map((beginning) => nearest(beginning, [...known]))
+    .find((found) => found !== null);
   const words = (text: string) => text.replaceAll("/", " ");
   return new Refusal(
     "unknown_command",

@@ -1,10 +1,10 @@
 import { Database } from "bun:sqlite";
-import { existsSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Services } from "#src/command/define.ts";
-import type { MachineFacts } from "#src/command/services.ts";
-import { Refusal } from "#src/refusal/refusal.ts";
-import { prepareHome } from "./home.ts";
+import type { HomePaths, MachineFacts } from "#src/command/services.ts";
+import type { Clock } from "#src/port/clock.ts";
+import type { Disk } from "#src/port/disk.ts";
 
 export interface Check {
   readonly name: string;
@@ -22,13 +22,17 @@ const earliestWallMs = Date.UTC(2026, 0, 1);
 
 /** Looks at everything a run needs. Takes well under 200 ms and leaves nothing behind. */
 export async function checkMachine(machine: MachineFacts, services: Services): Promise<Check[]> {
+  const { home } = services;
+  // A home that does not exist yet is judged by the directory it would be made in.
+  let place = home.root;
+  while (!existsSync(place)) place = dirname(place);
   return [
     checkSystem(machine),
     checkProcessor(machine),
     checkMemory(machine),
-    checkHome(services),
-    await checkDisk(services),
-    checkDatabase(services),
+    checkHome(home, place),
+    await checkDisk(place, services.disk),
+    checkDatabase(place, services.clock),
     checkClock(services),
   ];
 }
@@ -58,19 +62,17 @@ function checkMemory({ memoryBytes, freeMemoryBytes }: MachineFacts): Check {
   return judged("memory", memoryBytes >= leastMemoryBytes, found, fix);
 }
 
-function checkHome({ home }: Services): Check {
+function checkHome(home: HomePaths, place: string): Check {
+  const fix = "make it writable, or choose another home with --home DIR or PSIONIC_HOME";
   try {
-    prepareHome(home);
-    return judged("home", true, `${home.root} can be written`, "");
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return judged("home", false, error.message, error.hint);
+    accessSync(place, constants.W_OK | constants.X_OK);
+    return judged("home", true, `${home.root} can be written`, fix);
+  } catch {
+    return judged("home", false, `${place} cannot be written`, fix);
   }
 }
 
-async function checkDisk({ home, disk }: Services): Promise<Check> {
-  let place = home.root;
-  while (!existsSync(place)) place = dirname(place);
+async function checkDisk(place: string, disk: Disk): Promise<Check> {
   const freeBytes = await disk.freeBytes(place);
   const found = `${inGibibytes(freeBytes)} free at ${place}`;
   const fix = "free at least 1 GiB, or choose another home with --home DIR";
@@ -78,8 +80,8 @@ async function checkDisk({ home, disk }: Services): Promise<Check> {
 }
 
 /** Commits one row with the durability the store uses and reads it back. */
-function checkDatabase({ home, clock }: Services): Check {
-  const path = join(home.root, `.doctor.${process.pid}.db`);
+function checkDatabase(place: string, clock: Clock): Check {
+  const path = join(place, `.doctor.${process.pid}.db`);
   const started = clock.monotonicMs();
   try {
     const database = new Database(path, { create: true });

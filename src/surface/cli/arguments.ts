@@ -7,6 +7,7 @@ import {
   allowedTypes,
   isFlag,
   itemOf,
+  jsonType,
   kebab,
   placeholder,
   readValue,
@@ -214,10 +215,8 @@ function assign(
   const item = itemOf(schema);
   if (item) {
     // One whole JSON list may be given at once; else each mention adds an item.
-    const whole = /^\s*\[/.test(text) ? readValue(text, {}) : null;
     const list = (parameters[key] as unknown[] | undefined) ?? [];
-    const isWhole = Array.isArray(whole) && !allowedTypes(item).has("array");
-    parameters[key] = isWhole ? [...list, ...whole] : [...list, readValue(text, item)];
+    parameters[key] = [...list, ...(wholeList(text, item) ?? [readValue(text, item)])];
     return;
   }
   if (key in parameters) {
@@ -226,6 +225,18 @@ function assign(
     });
   }
   parameters[key] = readValue(text, schema);
+}
+
+/** A JSON list of items that fit, or null where the text stands for one item. */
+function wholeList(text: string, item: JsonSchema): unknown[] | null {
+  const types = allowedTypes(item);
+  if (!/^\s*\[/.test(text) || types.has("array")) return null;
+  const value = readValue(text, {});
+  const fits = (each: unknown) =>
+    types.size === 0 ||
+    types.has(jsonType(each)) ||
+    (types.has("integer") && Number.isInteger(each));
+  return Array.isArray(value) && value.every(fits) ? (value as unknown[]) : null;
 }
 
 function placeBareWords(

@@ -84,7 +84,7 @@ function find(
   if (resolved === null) {
     const name = longestPrefix(words, registry);
     if (name === null || (name.split("/").length < words.length && !wantsHelp)) {
-      throw unknownCommand(registry, name === null ? words[0]! : words.join("/"));
+      throw unknownCommand(registry, words.slice(0, 3).join("/"));
     }
     reporter.help(prefixHelp(name, registry, columns), wantsHelp);
     return null;

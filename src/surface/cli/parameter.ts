@@ -26,7 +26,8 @@ export function allowedTypes(schema: JsonSchema): ReadonlySet<string> {
   return types;
 }
 
-function jsonType(value: unknown): string {
+/** The JSON type of a value: `array`, `null`, `number`… */
+export function jsonType(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
   return typeof value;
