@@ -2,7 +2,7 @@ import { digestJson } from "#src/codec/digest.ts";
 import { bytesInTokenOrder, writeBytes } from "./byte-alphabet.ts";
 import type { Merge } from "./bpe-training.ts";
 import { mergeTable, mergeWord, type MergeTable } from "./merge-word.ts";
-import { splitAsJson, splitWords, type SplitName } from "./pre-tokenizer.ts";
+import { splitAsJson, splitFromJson, splitWords, type SplitName } from "./pre-tokenizer.ts";
 import { huggingFaceFiles } from "./tokenizer-file.ts";
 import {
   END_OF_TEXT,
@@ -41,6 +41,27 @@ export class BpeTokenizer implements Tokenizer {
       split,
       merges: merges.map(({ left, right, merged }) => [left, right, merged]),
     });
+  }
+
+  /** The tokenizer that `files` wrote; null when the text is not such a file. */
+  static fromFile(text: string): BpeTokenizer | null {
+    try {
+      const { pre_tokenizer, model } = JSON.parse(text);
+      const split = splitFromJson(pre_tokenizer);
+      const tokenOf = (name: string): number => {
+        const token: unknown = Object.hasOwn(model.vocab, name) ? model.vocab[name] : undefined;
+        if (!Number.isInteger(token)) throw new TypeError(`${name} is no token`);
+        return token as number;
+      };
+      const merges = (model.merges as [string, string][]).map(([left, right]) => ({
+        left: tokenOf(left),
+        right: tokenOf(right),
+        merged: tokenOf(left + right),
+      }));
+      return split === null ? null : new BpeTokenizer(split, merges);
+    } catch {
+      return null;
+    }
   }
 
   encode(text: string, options: { readonly specialTokens?: boolean } = {}): Int32Array {

@@ -55,11 +55,11 @@ export class LoadedTokenizer implements Tokenizer {
     readonly configuration: string | null = null,
     name = "tokenizer.json",
   ) {
-    const json = parse<TokenizerJson>(text, name);
+    const json = parse(text, name) as TokenizerJson;
     const settings =
       configuration === null
         ? {}
-        : parse<{ eos_token?: unknown }>(configuration, "tokenizer_config.json");
+        : (parse(configuration, "tokenizer_config.json") as { eos_token?: unknown });
     checkKind(json, name);
     try {
       this.#library = new LibraryTokenizer(json, settings);
@@ -126,7 +126,7 @@ function invalid(name: string, reason: string): Refusal {
   );
 }
 
-function parse<T>(text: string, name: string): T {
+function parse(text: string, name: string): object {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -134,7 +134,7 @@ function parse<T>(text: string, name: string): T {
     throw invalid(name, `it is not JSON (${(error as Error).message})`);
   }
   if (typeof value !== "object" || value === null) throw invalid(name, "it is not a JSON object");
-  return value as T;
+  return value;
 }
 
 /** Only byte-level BPE turns every text into tokens and back without loss. */

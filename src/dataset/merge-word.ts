@@ -62,8 +62,9 @@ export function mergeByHeap(word: readonly number[], table: MergeTable): readonl
     if (merge === undefined || merge.rank !== -top.count) continue;
     tokens[index] = merge.merged;
     tokens[after] = GONE;
-    next[index] = next[after]!;
-    if (next[index]! < tokens.length) previous[next[index]!] = index;
+    const beyond = next[after]!;
+    next[index] = beyond;
+    if (beyond < tokens.length) previous[beyond] = index;
     offer(previous[index]!);
     offer(index);
   }

@@ -1,6 +1,6 @@
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { BpeTokenizer } from "./bpe-tokenizer.ts";
 import { trainMerges, WordCounts } from "./bpe-training.ts";

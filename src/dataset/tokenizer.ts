@@ -1,4 +1,5 @@
 import type { Digest } from "#src/codec/digest.ts";
+import type { SplitName } from "./pre-tokenizer.ts";
 
 /** Text to numbers and back. Implementations are pure: the same text gives the same tokens everywhere. */
 export interface Tokenizer {
@@ -33,9 +34,9 @@ export interface TokenizerDescription {
   readonly vocabularySize: number;
   readonly endOfText: number | null;
   /** `char` only: every character in token order. */
-  readonly characters?: string;
+  readonly characters?: string | undefined;
   /** `bpe` only: the rule that cuts text into words before merging. */
-  readonly split?: string;
+  readonly split?: SplitName | undefined;
 }
 
 /** A file to write beside a model. */
