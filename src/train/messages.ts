@@ -66,6 +66,8 @@ export const toChildSchema = v.variant("type", [
   startSchema,
   /** Finish the step, write a checkpoint, end. */
   v.strictObject({ type: v.literal("stop") }),
+  /** All messages have arrived: end the process. */
+  v.strictObject({ type: v.literal("end") }),
 ]);
 export type ToChild = v.InferOutput<typeof toChildSchema>;
 

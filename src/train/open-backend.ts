@@ -1,0 +1,21 @@
+/** The backend a run is executed on. Loaded at first use: the native library is not needed to list runs. */
+import type { Backend } from "#src/kernel/contract.ts";
+import type { Start } from "./messages.ts";
+
+export interface OpenedBackend {
+  readonly backend: Backend;
+  /** FLOP/s of this machine in this lane with these threads; null where it means nothing. */
+  measurePeak(): number | null;
+}
+
+/** Refuses with `lane_unavailable`, `backend_unavailable`. */
+export async function openBackend(isa: Start["isa"], threads: number): Promise<OpenedBackend> {
+  if (isa === "reference") {
+    const { openReferenceBackend } = await import("#src/kernel/reference/reference-backend.ts");
+    return { backend: openReferenceBackend(), measurePeak: () => null };
+  }
+  const { openCpuBackend } = await import("#src/kernel/cpu/cpu-backend.ts");
+  const { measurePeak } = await import("#src/kernel/cpu/measure.ts");
+  const backend = openCpuBackend({ lane: isa ?? undefined, threads });
+  return { backend, measurePeak: () => measurePeak(backend.lane, threads) };
+}

@@ -1,0 +1,229 @@
+/**
+ * The parent's side of a run: starts the trainer process, records what it says, starts it again
+ * when it crashes, and passes on the wish to stop. The store is written here, in the one process
+ * that holds the home's lock.
+ */
+import type { Clock } from "#src/port/clock.ts";
+import type { ChildProcess, Processes } from "#src/port/process.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import {
+  type Finished,
+  readFromChild,
+  type Start,
+  type ToParent,
+  unpackRefusal,
+} from "./messages.ts";
+import type { RunManifest } from "./run-manifest.ts";
+import type { Run, RunStore } from "./run-store.ts";
+
+/** Crashes in a row without a new checkpoint after which the run is given up. */
+export const crashMaximum = 3;
+
+export interface Supervision {
+  readonly clock: Clock;
+  readonly processes: Processes;
+  readonly runs: RunStore;
+  readonly run: Run;
+  /** The run's directory. */
+  readonly directory: string;
+  readonly threads: number | null;
+  readonly isa: Start["isa"];
+  /** Wall-clock milliseconds from now; null without a budget. */
+  readonly budgetMs: number | null;
+  readonly peakFlops: number | null;
+  readonly signal: AbortSignal;
+  /** Told everything the trainer says, after it was recorded. */
+  onMessage(message: ToParent): void;
+  /** Told when the trainer died and another takes over. */
+  onRestart(reason: string, attempt: number): void;
+}
+
+export interface Supervised {
+  readonly finished: Finished;
+  /** The manifest as it stands now: a time budget has fixed its number of steps. */
+  readonly manifest: RunManifest;
+  readonly crashes: number;
+}
+
+/**
+ * Trains a run to its end. Refusals of the trainer are thrown as they were; `trainer_crashed` when
+ * it dies again and again. The run's state in the store follows.
+ */
+export async function superviseTraining(supervision: Supervision): Promise<Supervised> {
+  const { runs, run, clock } = supervision;
+  runs.setState(run.id, "running", clock.wallMs());
+  try {
+    const supervised = await new Supervisor(supervision).run();
+    const state = supervised.finished.reason === "stopped" ? "interrupted" : "completed";
+    runs.setState(run.id, state, clock.wallMs());
+    return supervised;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    runs.recordEvent(run.id, "failed", { message }, clock.wallMs());
+    runs.setState(run.id, "failed", clock.wallMs());
+    throw error;
+  }
+}
+
+class Supervisor {
+  #manifest: RunManifest;
+  #best: { step: number; loss: number } | null;
+  /** Progress seen by the present child, for the count of crashes in a row. */
+  #checkpointed = false;
+  #peakFlops: number | null;
+
+  constructor(readonly supervision: Supervision) {
+    this.#manifest = supervision.run.manifest;
+    this.#peakFlops = supervision.peakFlops;
+    this.#best = bestOf(supervision.runs, supervision.run.id);
+  }
+
+  async run(): Promise<Supervised> {
+    const { clock, runs, run, budgetMs, signal, onRestart } = this.supervision;
+    const startedMs = clock.monotonicMs();
+    let crashes = 0;
+    let inARow = 0;
+    for (;;) {
+      const spentMs = clock.monotonicMs() - startedMs;
+      const leftMs = budgetMs === null ? null : Math.max(0, budgetMs - spentMs);
+      const ended = await this.#sitting(leftMs);
+      if (typeof ended !== "string") return { finished: ended, manifest: this.#manifest, crashes };
+      if (signal.aborted) throw signal.reason;
+      crashes++;
+      inARow = this.#checkpointed ? 1 : inARow + 1;
+      runs.recordEvent(run.id, "crashed", { reason: ended, inARow }, clock.wallMs());
+      if (inARow >= crashMaximum)
+        throw new Refusal(
+          "trainer_crashed",
+          `The trainer process died ${inARow} times in a row: ${ended}.`,
+          `The last checkpoint is intact; \`psionic train --resume ${run.name}\` tries again.`,
+          { run: run.id, reason: ended },
+        );
+      onRestart(ended, inARow);
+    }
+  }
+
+  /** One child from start to end: how it finished, or how it died. */
+  async #sitting(budgetMs: number | null): Promise<Finished | string> {
+    const { processes, run, directory, threads, isa, signal } = this.supervision;
+    this.#checkpointed = false;
+    const outcome = Promise.withResolvers<Finished>();
+    const child: ChildProcess = processes.spawnSelf("trainer", (message) => {
+      try {
+        const read = readFromChild(message);
+        this.#record(read);
+        this.supervision.onMessage(read);
+        if (read.type === "finished") outcome.resolve(read);
+        if (read.type === "refused") outcome.reject(unpackRefusal(read.refusal));
+      } catch (error) {
+        outcome.reject(error);
+      }
+    });
+    const stop = () => child.send({ type: "stop" });
+    signal.addEventListener("abort", stop);
+    child.send({
+      type: "start",
+      run: run.id,
+      directory,
+      manifest: this.#manifest,
+      budgetMs,
+      threads,
+      isa,
+      peakFlops: this.#peakFlops,
+      best: this.#best,
+    } satisfies Start);
+    if (signal.aborted) stop();
+    try {
+      const died = child.exited.then(({ status, signal: name }) =>
+        name === null ? `it ended with status ${status}` : `it was ended by ${name}`,
+      );
+      const ended = await Promise.race([outcome.promise, died]);
+      if (typeof ended !== "string") await this.#end(child);
+      return ended;
+    } catch (error) {
+      await this.#end(child);
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** Lets a child that has said everything go. */
+  async #end(child: ChildProcess): Promise<void> {
+    child.send({ type: "end" });
+    const { clock } = this.supervision;
+    const patience = new AbortController();
+    const late = clock.sleep(2_000, patience.signal).then(
+      () => child.kill("SIGKILL"),
+      () => {},
+    );
+    await child.exited;
+    patience.abort(new Error("the child has ended"));
+    await late;
+  }
+
+  #record(message: ToParent): void {
+    const { runs, run, clock } = this.supervision;
+    const nowMs = clock.wallMs();
+    switch (message.type) {
+      case "started":
+        this.#peakFlops = message.peakFlops;
+        if (message.fallBacks.length > 0)
+          runs.recordEvent(run.id, "fell-back", { fallBacks: message.fallBacks }, nowMs);
+        runs.recordEvent(
+          run.id,
+          "started",
+          { step: message.step, backend: message.backend, threads: message.threads },
+          nowMs,
+        );
+        break;
+      case "planned":
+        this.#manifest = message.manifest;
+        runs.fixManifest(run.id, message.manifest);
+        break;
+      case "steps": {
+        const different = runs.recordSteps(run.id, message.records, nowMs);
+        if (different.length === 0) break;
+        runs.recordEvent(run.id, "replay-differs", { steps: different }, nowMs);
+        throw new Refusal(
+          "replay_differs",
+          `Step ${different[0]} was computed again after a restart and gave other bits than before.`,
+          "Memory or processor of this machine cannot be trusted, or the records were changed; test the machine's memory.",
+          { run: run.id, step: different[0] },
+        );
+      }
+      case "evaluation": {
+        const { evaluation } = message;
+        runs.recordEvaluation(run.id, evaluation, nowMs);
+        if (evaluation.loss < (this.#best?.loss ?? Infinity))
+          this.#best = { step: evaluation.step, loss: evaluation.loss };
+        break;
+      }
+      case "checkpoint": {
+        this.#checkpointed = true;
+        const { step, stateDigest, manifestDigest, removed } = message;
+        runs.recordCheckpoint(run.id, { step, stateDigest, manifestDigest }, removed, nowMs);
+        break;
+      }
+      case "checkpoint-failed":
+        runs.recordEvent(
+          run.id,
+          "checkpoint-failed",
+          { step: message.step, ...message.refusal },
+          nowMs,
+        );
+        break;
+      case "checkpoint-skipped":
+      case "finished":
+      case "refused":
+        break;
+    }
+  }
+}
+
+function bestOf(runs: RunStore, id: string): { step: number; loss: number } | null {
+  let best: { step: number; loss: number } | null = null;
+  for (const { step, loss } of runs.evaluations(id))
+    if (loss < (best?.loss ?? Infinity)) best = { step, loss };
+  return best;
+}
