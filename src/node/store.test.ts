@@ -1,0 +1,120 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TableSet } from "#src/port/store.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { homePaths } from "./home.ts";
+import { lockHome } from "./home-lock.ts";
+import { openStore } from "./store.ts";
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "psionic-store-"));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const home = () => homePaths(root, {});
+const runs = (...migrations: string[]): TableSet => ({ room: "runs", migrations });
+const first = "CREATE TABLE run (id TEXT PRIMARY KEY) STRICT";
+const second = "ALTER TABLE run ADD COLUMN steps INTEGER NOT NULL DEFAULT 0";
+
+function codeOf(work: () => unknown): string {
+  try {
+    work();
+    return "accepted";
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+describe("T-6 the store", () => {
+  test("T-6 migrations of a room run once and in order, over versions", () => {
+    const one = openStore(home(), [runs(first)]);
+    one.run("INSERT INTO run VALUES (?)", "a");
+    one.close();
+    const two = openStore(home(), [runs(first, second)]);
+    expect(two.all("SELECT * FROM run")).toEqual([{ id: "a", steps: 0 }]);
+    two.close();
+    const again = openStore(home(), [runs(first, second)]);
+    expect(again.get("SELECT count(*) AS count FROM run")).toEqual({ count: 1 });
+    again.close();
+  });
+
+  test("T-6 a failing migration leaves nothing of itself behind", () => {
+    openStore(home(), [runs(first)]).close();
+    expect(() => openStore(home(), [runs(first, second, "CREATE NONSENSE")])).toThrow(/syntax/);
+    const store = openStore(home(), [runs(first)]);
+    expect(store.all("SELECT name FROM pragma_table_info('run')")).toEqual([{ name: "id" }]);
+    store.close();
+  });
+
+  test("T-6 acknowledged rows are durable: WAL and synchronous FULL", () => {
+    const store = openStore(home(), [runs(first)]);
+    expect(store.get("PRAGMA journal_mode")).toEqual({ journal_mode: "wal" });
+    expect(store.get("PRAGMA synchronous")).toEqual({ synchronous: 2 });
+    store.close();
+  });
+
+  test("T-6 a throw rolls the whole transaction back", () => {
+    const store = openStore(home(), [runs(first)]);
+    const failing = () =>
+      store.transaction(() => {
+        store.run("INSERT INTO run VALUES (?)", "a");
+        throw new Error("stop");
+      });
+    expect(failing).toThrow("stop");
+    expect(store.all("SELECT * FROM run")).toEqual([]);
+    expect(store.transaction(() => store.run("INSERT INTO run VALUES (?)", "b").changes)).toBe(1);
+    store.close();
+  });
+
+  test("T-6 a newer database is refused by name", () => {
+    openStore(home(), [runs(first, second)]).close();
+    expect(codeOf(() => openStore(home(), [runs(first)]))).toBe("store_newer");
+  });
+
+  test("T-6 a damaged database is refused by name and kept", () => {
+    writeFileSync(home().database, "this is not a database".repeat(100));
+    expect(codeOf(() => openStore(home(), [runs(first)]))).toBe("store_corrupt");
+    expect(Bun.file(home().database).size).toBe(2200);
+  });
+
+  test("T-6 another process reads while one has the home and writes", () => {
+    const lock = lockHome(home());
+    const writer = openStore(home(), [runs(first)]);
+    writer.run("INSERT INTO run VALUES (?)", "a");
+    const reader = openStore(home(), [runs(first)]);
+    expect(reader.all("SELECT id FROM run")).toEqual([{ id: "a" }]);
+    reader.close();
+    writer.close();
+    lock.release();
+  });
+
+  test("I-1 a home is held once, and again after it is given back", () => {
+    const lock = lockHome(home());
+    expect(codeOf(() => lockHome(home()))).toBe("home_locked");
+    lock.release();
+    lock.release();
+    const next = lockHome(home());
+    expect(codeOf(() => lockHome(home()))).toBe("home_locked");
+    next.release();
+  });
+
+  test("I-1 what a killed holder left behind does not block", () => {
+    writeFileSync(join(root, "lock.json"), JSON.stringify({ pid: process.pid, startedMs: 1 }));
+    new Database(join(root, "lock.db"), { create: true }).close();
+    const lock = lockHome(home());
+    lock.release();
+    expect(codeOf(() => lockHome(home()).release())).toBe("accepted");
+  });
+
+  test("I-1 a home that cannot be made is refused", () => {
+    writeFileSync(join(root, "file"), "");
+    const nested = homePaths(join(root, "file/home"), {});
+    expect(codeOf(() => lockHome(nested))).toBe("home_unwritable");
+    expect(codeOf(() => openStore(nested, []))).toBe("home_unwritable");
+  });
+});
