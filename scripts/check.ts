@@ -11,7 +11,7 @@ interface Step {
   readonly shown: string;
 }
 
-const typescriptPaths = ["src", "scripts", "build.ts", "build.d.ts"];
+const typescriptPaths = ["src", "scripts", "build.ts", "embedded.d.ts"];
 const formattedPaths = [...typescriptPaths, "package.json", "tsconfig.json", ".oxlintrc.json"];
 const bun = process.execPath;
 

@@ -1,8 +1,11 @@
 /** A `test("name", …)` or `it(…)` call found in a test file. */
 export interface TestBody {
   readonly name: string;
-  readonly body: string;
+  readonly asserts: boolean;
 }
+
+/** Names like `expectRefusal` and `verifyMemory` count as assertions wherever they are declared. */
+const assertingWord = /expect|assert|verify|\bthrow\b/i;
 
 /** The index just behind a string, template, comment or regular expression that starts at `start`. */
 function skipLiteral(text: string, start: number): number {
@@ -41,11 +44,40 @@ function findClosing(text: string, start: number): number {
 }
 
 /**
+ * Functions of the file that assert, by themselves or through one another: a test that calls one
+ * asserts too.
+ */
+function listAssertingFunctions(plain: string): Set<string> {
+  const bodies = new Map<string, string>();
+  const declaration =
+    /^(?:export )?(?:async )?(?:function\*? (\w+)\(|(?:const|let) (\w+) = [^\n]*=>)/gm;
+  for (const match of plain.matchAll(declaration)) {
+    // The transpiler indents what belongs to a function; the next line at the margin ends it.
+    const rest = plain.slice(match.index + match[0].length);
+    const end = rest.search(/\n(?=\S)/);
+    bodies.set(match[1] ?? match[2] ?? "", end < 0 ? rest : rest.slice(0, end));
+  }
+  const asserting = new Set<string>();
+  const found = () =>
+    [...bodies].find(([name, body]) => !asserting.has(name) && isAsserting(body, asserting))?.[0];
+  for (let name = found(); name !== undefined; name = found()) asserting.add(name);
+  return asserting;
+}
+
+function isAsserting(body: string, functions: ReadonlySet<string>): boolean {
+  return (
+    assertingWord.test(body) ||
+    [...functions].some((name) => new RegExp(`\\b${name}\\b`).test(body))
+  );
+}
+
+/**
  * The tests of a file. The text goes through Bun's transpiler first, which leaves no comments, no
  * types and regular layout; a call is then followed by brackets.
  */
 export function listTestBodies(text: string): TestBody[] {
   const plain = new Bun.Transpiler({ loader: "ts" }).transformSync(text);
+  const functions = listAssertingFunctions(plain);
   const bodies: TestBody[] = [];
   for (const match of plain.matchAll(
     /^\s*(?:test|it)(?:\.(?:each|skipIf|if|serial|concurrent)\b)?\(/gm,
@@ -57,7 +89,9 @@ export function listTestBodies(text: string): TestBody[] {
       open += call.length;
       call = plain.slice(open, findClosing(plain, open));
     }
-    bodies.push({ name: /["'`](.*?)["'`]\s*,/s.exec(call)?.[1] ?? "", body: call });
+    const name = /["'`](.*?)["'`]\s*,/s.exec(call)?.[1] ?? "";
+    // The name itself may speak of assertions.
+    bodies.push({ name, asserts: isAsserting(call.replace(name, ""), functions) });
   }
   return bodies;
 }

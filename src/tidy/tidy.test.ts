@@ -183,6 +183,20 @@ describe("a violation is found", () => {
     expect(shown(rules.assertingTests([file("src/codec/a.test.ts", empty)]))).toEqual([
       'src/codec/a.test.ts: test "empty" asserts nothing',
     ]);
+    const named = `
+      function compare(a, b) {
+        if (a) { a(); }
+        expect(a).toBe(b);
+      }
+      const compareAll = (list) => list.forEach((each) => compare(each, each));
+      function idle() {
+        return 1;
+      }
+      test("through a function", () => { compareAll([1]); });
+      test("says expect", () => { idle(); });`;
+    expect(shown(rules.assertingTests([file("src/codec/a.test.ts", named)]))).toEqual([
+      'src/codec/a.test.ts: test "says expect" asserts nothing',
+    ]);
     const mixed = `
       test.each([[1]])("each", (value) => { value; });
       test("asserts", () => { expect(1).toBe(1); });
