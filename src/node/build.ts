@@ -24,7 +24,7 @@ const unbuilt: BuildInfo = {
 export async function buildInfo(): Promise<BuildInfo> {
   try {
     const { default: info } = await import("#build-info");
-    return info as BuildInfo;
+    return info;
   } catch {
     return unbuilt;
   }

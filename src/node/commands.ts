@@ -7,6 +7,7 @@ import "./init.command.ts";
 import "./identity.command.ts";
 import "./config-show.command.ts";
 import "./doctor.command.ts";
+import "#src/model/plan.command.ts";
 import "./explain.command.ts";
 import "#src/command/list.command.ts";
 import "#src/surface/cli/completions.command.ts";

@@ -52,7 +52,7 @@ function changed(path: readonly string[]): RuntimeManifest {
   return copy as unknown as RuntimeManifest;
 }
 
-const paths = leaves(manifest as unknown as Json);
+const paths = leaves(manifest);
 const named = (room: string) =>
   paths
     .filter(([first]) => first === room)

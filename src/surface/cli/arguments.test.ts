@@ -163,7 +163,7 @@ function writeOption(
   const option = `--${names[form.spelling % names.length]}`;
   if (schema === flag && !form.inline) return [value ? option : `--no-${option.slice(2)}`];
   const one = (written: string) =>
-    form.inline || /^-/.test(written) ? [`${option}=${written}`] : [option, written];
+    form.inline || written.startsWith("-") ? [`${option}=${written}`] : [option, written];
   if (schema.items) {
     const list = value as unknown[];
     const risky = list.some((item) => typeof item === "string" && /^\s*\[/.test(item));

@@ -160,8 +160,9 @@ ${values.length > 0 ? values.join("\n") : "    '') ;;"}
     compadd -a values
   elif [[ \${words[CURRENT]} == -* ]]; then
     _describe option options
+  elif (( \${#bare} )); then
+    _describe command bare
   else
-    (( \${#bare} )) && _describe command bare
     _files
   fi
 }
@@ -184,6 +185,7 @@ function fishScript(places: readonly Place[]): string {
   ];
   for (const { words, next, options, choices } of places) {
     const condition = `-n ${quoted(`__psionic_at ${quoted(words)}`)}`;
+    if (next.length + choices.length > 0) lines.push(`complete -c psionic ${condition} -f`);
     for (const { word, summary } of next) {
       lines.push(`complete -c psionic ${condition} -a ${quoted(word)} -d ${quoted(summary)}`);
     }
