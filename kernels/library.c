@@ -102,7 +102,9 @@ void psi_fail(psi_worker *worker) {
 
 static void run_calls(psi_team *team, int thread) {
   psi_worker worker = {team, thread, team->thread_count, team->from, team->scratch, team->scratch + team->shared_bytes + thread * team->each_bytes};
-  for (int64_t c = team->from; c < team->to; c++) {
+  // Read once: behind the last barrier the owner may already set up the next stretch.
+  int64_t from = team->from, to = team->to;
+  for (int64_t c = from; c < to; c++) {
     worker.call = c;
     team->lane->kernels[team->calls[c].code](&team->calls[c], &worker);
     psi_barrier(&worker);
