@@ -21,11 +21,20 @@ export type Kind =
   | "floor";
 
 export const everyKind: readonly Kind[] = [
-  ...(["ordinary", "ordinary", "threshold", "spread", "tiny", "halves", "huge"] as const),
+  ...([
+    "ordinary",
+    "ordinary",
+    "ordinary",
+    "threshold",
+    "spread",
+    "tiny",
+    "halves",
+    "huge",
+  ] as const),
 ];
 /** For operations that multiply several operands or take exponentials of differences. */
 export const boundedKinds: readonly Kind[] = [
-  ...(["ordinary", "ordinary", "threshold", "bounded", "tiny", "halves"] as const),
+  ...(["ordinary", "ordinary", "ordinary", "threshold", "bounded", "tiny", "halves"] as const),
 ];
 
 const awkwardSizes = [

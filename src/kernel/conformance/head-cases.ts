@@ -8,7 +8,8 @@ const budget = 60_000;
 function headSizes(builder: CaseBuilder): [rows: number, columns: number, vocabulary: number] {
   const { draw } = builder;
   if (builder.seed % 16 === 5) return [draw.size(5), draw.size(9), draw.pick([4097, 4111, 8193])];
-  if (builder.seed % 16 === 13) return [draw.pick([513, 1025]), draw.size(5), draw.size(9)];
+  if (builder.seed % 16 === 13)
+    return [draw.pick([513, 1025]), draw.pick([3, 5, 17]), draw.pick([5, 9, 33])];
   const [rows, columns, vocabulary] = draw.sizes(3, budget) as [number, number, number];
   return [rows, columns, vocabulary];
 }

@@ -40,7 +40,7 @@ export function chain(
   return accumulator;
 }
 
-/** Chunk chains over `count` flushed pairs, added in ascending order. */
+/** Chunk chains over `count` flushed pairs, added in ascending order, onto `old` when it is given. */
 export function dot(
   arithmetic: Arithmetic,
   a: Float64Array,
@@ -48,39 +48,33 @@ export function dot(
   b: Float64Array,
   bOffset: number,
   count: number,
+  old: number | null = null,
 ): number {
-  let total = chain(arithmetic, a, aOffset, b, bOffset, Math.min(chunkLength, count));
-  for (let from = chunkLength; from < count; from += chunkLength) {
+  let total = old;
+  for (let from = 0; from < count; from += chunkLength) {
     const length = Math.min(chunkLength, count - from);
     const part = chain(arithmetic, a, aOffset + from, b, bOffset + from, length);
-    total = arithmetic.add(total, part);
+    total = total === null ? part : arithmetic.add(total, part);
   }
-  return total;
+  return total ?? 0;
 }
 
-/** The column chain of `step` over rows 0 … rows−1: `step(row, accumulator)` is one addition or one fused operation. */
+/**
+ * The column chain of `step` over rows 0 … rows−1, onto `old` when it is given;
+ * `step(row, accumulator)` is one addition or one fused operation.
+ */
 export function columnChain(
   arithmetic: Arithmetic,
   rows: number,
+  old: number | null,
   step: (row: number, accumulator: number) => number,
 ): number {
-  let total = 0;
+  let total = old;
   for (let from = 0; from < rows; from += chunkLength) {
     const to = Math.min(from + chunkLength, rows);
     let accumulator = 0;
     for (let row = from; row < to; row++) accumulator = step(row, accumulator);
-    total = from === 0 ? accumulator : arithmetic.add(total, accumulator);
+    total = total === null ? accumulator : arithmetic.add(total, accumulator);
   }
-  return total;
-}
-
-/** Stores a sum, added to what is there when `accumulate` is set. */
-export function store(
-  arithmetic: Arithmetic,
-  out: Floats,
-  index: number,
-  total: number,
-  accumulate: boolean,
-): void {
-  out[index] = accumulate ? arithmetic.add(out[index]!, total) : total;
+  return total ?? 0;
 }

@@ -1,5 +1,5 @@
 import { assert } from "#src/refusal/refusal.ts";
-import { columnChain, store } from "./chain.ts";
+import { columnChain } from "./chain.ts";
 import type { Evaluation } from "./operands.ts";
 
 export const embedding: Evaluation = (arithmetic, operands) => {
@@ -50,10 +50,12 @@ export const positionBackward: Evaluation = (arithmetic, operands) => {
   assert(rows % contextLength === 0, "position_backward rows are whole batch entries");
   for (let t = 0; t < contextLength; t++) {
     for (let c = 0; c < columns; c++) {
-      const total = columnChain(arithmetic, rows / contextLength, (b, accumulator) =>
+      const index = t * columns + c;
+      const old = accumulate ? positionsGradient[index]! : null;
+      const batch = rows / contextLength;
+      positionsGradient[index] = columnChain(arithmetic, batch, old, (b, accumulator) =>
         arithmetic.add(accumulator, outGradient[(b * contextLength + t) * columns + c]!),
       );
-      store(arithmetic, positionsGradient, t * columns + c, total, accumulate);
     }
   }
 };

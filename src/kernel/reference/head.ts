@@ -1,7 +1,7 @@
 import { chunkLength } from "#src/kernel/contract.ts";
 import { assert } from "#src/refusal/refusal.ts";
 import type { Arithmetic, Floats } from "./arithmetic.ts";
-import { chain, dot, flushed, store } from "./chain.ts";
+import { chain, dot, flushed } from "./chain.ts";
 import type { Evaluation, Operands } from "./operands.ts";
 import { largestIndex, reduce } from "./reduction.ts";
 
@@ -93,7 +93,7 @@ export const headLossGradient: Evaluation = (arithmetic, operands) => {
   const xByColumn = transposed(head.x, rows, columns);
   const exponentials = new Float64Array(vocabulary);
   const gradient = new Float64Array(vocabulary);
-  const weightTotals = new Float64Array(vocabulary * columns);
+  if (!accumulate) weightGradient?.fill(0, 0, vocabulary * columns);
   for (let from = 0; from < rows; from += chunkLength) {
     const count = Math.min(chunkLength, rows - from);
     const gradientByEntry = new Float64Array(vocabulary * count);
@@ -131,13 +131,9 @@ export const headLossGradient: Evaluation = (arithmetic, operands) => {
           c * rows + from,
           count,
         );
-        weightTotals[v * columns + c] = add(weightTotals[v * columns + c]!, part);
+        weightGradient[v * columns + c] = add(weightGradient[v * columns + c]!, part);
       }
     }
-  }
-  if (!weightGradient) return;
-  for (let i = 0; i < weightTotals.length; i++) {
-    store(arithmetic, weightGradient, i, weightTotals[i]!, accumulate);
   }
 };
 

@@ -46,8 +46,8 @@ export const matmul: Evaluation = (arithmetic, operands) => {
   });
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
-      let total = dot(arithmetic, aRows, m * K, bColumns, n * K, K);
-      if (accumulate) total = add(out[m * outStride + n]!, total);
+      const old = accumulate ? out[m * outStride + n]! : null;
+      let total = dot(arithmetic, aRows, m * K, bColumns, n * K, K, old);
       if (bias) total = add(total, bias[n]!);
       if (activation === activations.gelu) {
         if (auxiliary) auxiliary[m * auxiliaryStride + n] = total;

@@ -1,5 +1,5 @@
 import type { Arithmetic, Floats } from "./arithmetic.ts";
-import { columnChain, store } from "./chain.ts";
+import { columnChain } from "./chain.ts";
 import type { Evaluation, Operands } from "./operands.ts";
 import { reduce, reduceProduct } from "./reduction.ts";
 
@@ -71,17 +71,17 @@ export const layernormBackwardParameters: Evaluation = (arithmetic, operands) =>
   const columns = operands.integer("columns");
   const accumulate = operands.integer("accumulate") !== 0;
   for (let column = 0; column < columns; column++) {
-    const gainTotal = columnChain(arithmetic, rows, (row, accumulator) => {
+    const oldGain = accumulate ? gainGradient[column]! : null;
+    gainGradient[column] = columnChain(arithmetic, rows, oldGain, (row, accumulator) => {
       const index = row * columns + column;
       const h = multiply(subtract(x[index]!, mean[row]!), rstd[row]!);
       return fma(yGradient[index]!, h, accumulator);
     });
-    store(arithmetic, gainGradient, column, gainTotal, accumulate);
     if (!shiftGradient) continue;
-    const shiftTotal = columnChain(arithmetic, rows, (row, accumulator) =>
+    const oldShift = accumulate ? shiftGradient[column]! : null;
+    shiftGradient[column] = columnChain(arithmetic, rows, oldShift, (row, accumulator) =>
       add(accumulator, yGradient[row * columns + column]!),
     );
-    store(arithmetic, shiftGradient, column, shiftTotal, accumulate);
   }
 };
 
@@ -154,12 +154,13 @@ export const rmsnormBackwardParameters: Evaluation = (arithmetic, operands) => {
   const yGradient = groupedRows(operands, operands.floats("yGradient"), "yGradientStride");
   const rstd = operands.floats("rstd");
   const gainGradient = operands.floats("gainGradient");
+  const rows = operands.integer("rows");
   const accumulate = operands.integer("accumulate") !== 0;
   for (let column = 0; column < operands.integer("columns"); column++) {
-    const total = columnChain(arithmetic, operands.integer("rows"), (row, accumulator) => {
+    const old = accumulate ? gainGradient[column]! : null;
+    gainGradient[column] = columnChain(arithmetic, rows, old, (row, accumulator) => {
       const h = multiply(x.elements[x.start(row) + column]!, rstd[row]!);
       return fma(yGradient.elements[yGradient.start(row) + column]!, h, accumulator);
     });
-    store(arithmetic, gainGradient, column, total, accumulate);
   }
 };

@@ -1,6 +1,6 @@
 import { blockLength } from "#src/kernel/contract.ts";
 import type { Arithmetic, Floats } from "./arithmetic.ts";
-import { columnChain, store } from "./chain.ts";
+import { columnChain } from "./chain.ts";
 import type { Evaluation } from "./operands.ts";
 
 const laneCount = 16;
@@ -92,10 +92,10 @@ export const columnSum: Evaluation = (arithmetic, operands) => {
   const stride = operands.integer("xStride");
   const accumulate = operands.integer("accumulate") !== 0;
   for (let column = 0; column < operands.integer("columns"); column++) {
-    const total = columnChain(arithmetic, operands.integer("rows"), (row, accumulator) =>
+    const old = accumulate ? out[column]! : null;
+    out[column] = columnChain(arithmetic, operands.integer("rows"), old, (row, accumulator) =>
       arithmetic.add(accumulator, x[row * stride + column]!),
     );
-    store(arithmetic, out, column, total, accumulate);
   }
 };
 
