@@ -1,4 +1,5 @@
-import { assertExtent, type Graph, type Value } from "./graph.ts";
+import { assertExtent, type Graph } from "./graph.ts";
+import type { Value } from "./node.ts";
 
 /** out = x + y, both of one shape. Its gradient is shared by both terms without a copy. */
 export function add(graph: Graph, x: Value, y: Value): Value {

@@ -1,6 +1,5 @@
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
-import type { Forward } from "./lower.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Backward, Forward, Value } from "./node.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface AttentionOptions {

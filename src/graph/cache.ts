@@ -1,4 +1,5 @@
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Value } from "./node.ts";
 
 /**
  * Writes the rows of x into a cache (capacity×columns) from row `position` on, and returns the cache

@@ -1,9 +1,10 @@
 import { assert } from "#src/refusal/refusal.ts";
-import type { Graph, Node, Value } from "./graph.ts";
-import { Forward } from "./lower.ts";
+import type { Graph } from "./graph.ts";
+import { Lowering } from "./lower.ts";
+import type { Backward, Node, Value } from "./node.ts";
 import { trainedTensor } from "./parameters.ts";
 import type { Recorder } from "./recorder.ts";
-import { columnsOf, rowsOf, type Storage, type Tensor } from "./tensor.ts";
+import { columnsOf, type Storage, type Tensor } from "./tensor.ts";
 
 export interface DifferentiationOptions {
   /** Memory of all parameter gradients. */
@@ -19,7 +20,7 @@ export interface DifferentiationOptions {
  * vector-Jacobian product. Gradients are written, never zeroed first; a second contribution to a
  * value is added by the operation that makes it (its `residual` argument) where it can.
  */
-export class Backward extends Forward {
+export class Differentiation extends Lowering implements Backward {
   readonly #gradients = new Map<Value, Tensor>();
   readonly #slots = new Map<Value, Tensor>();
   readonly #written = new Set<string>();
@@ -50,15 +51,10 @@ export class Backward extends Forward {
     }
   }
 
-  /** The finished gradient of a node's output; null when nothing below the loss reads it. */
   gradientOf(value: Value): Tensor | null {
     return this.#gradients.get(value) ?? null;
   }
 
-  /**
-   * Where an operation that can add should write its contribution to a value's gradient: it must
-   * write residual + contribution (residual null: the contribution alone). Null: not needed.
-   */
   into(value: Value): { readonly out: Tensor; readonly residual: Tensor | null } | null {
     if (!value.requiresGradient) return null;
     const residual = this.gradientOf(value);
@@ -67,18 +63,13 @@ export class Backward extends Forward {
     return { out, residual };
   }
 
-  /**
-   * The same for operations that can only overwrite, possibly several gradients in one call: an
-   * earlier contribution is added by a call of its own, and a gradient nobody needs goes to memory
-   * that is free again at once.
-   */
   overwrite(values: readonly Value[], write: (outs: readonly Tensor[]) => void): void {
     if (!values.some((value) => value.requiresGradient)) return;
     const direct = values.map((value) => value.requiresGradient && !this.gradientOf(value));
     const outs = values.map((value, index) =>
       direct[index]
         ? this.slot(value)
-        : this.recorder.activation(`part.${value.name}`, value.rows, value.columns),
+        : this.activation(`part.${value.name}`, value.rows, value.columns),
     );
     write(outs);
     for (const [index, value] of values.entries()) {
@@ -87,7 +78,6 @@ export class Backward extends Forward {
     }
   }
 
-  /** Contributes a tensor that already exists: the gradient of an addition's terms. No copy is made. */
   pass(value: Value, contribution: Tensor): void {
     if (!value.requiresGradient) return;
     const earlier = this.gradientOf(value);
@@ -111,10 +101,6 @@ export class Backward extends Forward {
     this.#gradients.set(value, out);
   }
 
-  /**
-   * The place of a value's first gradient contribution. A column view's lies in its parent's
-   * gradient, a value's written in place lies where the gradient of what it replaced will lie.
-   */
   slot(value: Value): Tensor {
     if (value.inPlaceOf) return this.slot(value.inPlaceOf);
     if (value.view)
@@ -126,12 +112,10 @@ export class Backward extends Forward {
     return made;
   }
 
-  /** Sets a gradient that a fused operation has written itself. */
   settle(value: Value, gradient: Tensor): void {
     this.#gradients.set(value, gradient);
   }
 
-  /** Where a parameter's gradient goes and whether to add to it; null when it does not learn. */
   parameterGradient(value: Value): { readonly out: Tensor; readonly accumulate: 0 | 1 } | null {
     if (!value.requiresGradient) return null;
     const { parameter } = value;
@@ -142,19 +126,18 @@ export class Backward extends Forward {
     return { out, accumulate };
   }
 
-  /** For an operation that always adds: the gradient is zeroed first unless something wrote it. */
-  parameterGradientToAdd(value: Value, rows = value.rows): Tensor | null {
+  parameterGradientToAdd(value: Value): Tensor | null {
     const gradient = this.parameterGradient(value);
     if (!gradient) return null;
     if (!gradient.accumulate) {
       this.emit("fill", { out: gradient.out }, { count: value.rows * value.columns }, { value: 0 });
     }
-    return rowsOf(gradient.out, 0, rows);
+    return gradient.out;
   }
 
   #newGradient(value: Value): Tensor {
     assert(!value.view && !value.inPlaceOf, `${value.name} is a view with two readers`);
-    return this.recorder.activation(`gradient.${value.name}`, value.rows, value.columns);
+    return this.activation(`gradient.${value.name}`, value.rows, value.columns);
   }
 
   /** The parent's gradient, zeroed first only when its views will not cover it. */

@@ -1,6 +1,6 @@
 import { assert } from "#src/refusal/refusal.ts";
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
-import type { Forward } from "./lower.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Forward, Value } from "./node.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface DropoutOptions {

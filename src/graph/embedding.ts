@@ -1,5 +1,5 @@
-import { assertShape, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
+import { assertShape, type Graph } from "./graph.ts";
+import type { Backward, Value } from "./node.ts";
 
 export interface EmbeddingOptions {
   /** Tokens per sequence; row n has position n mod sequenceLength. */

@@ -1,4 +1,5 @@
-import { assertShape, type Graph, type Value } from "./graph.ts";
+import { assertShape, type Graph } from "./graph.ts";
+import type { Value } from "./node.ts";
 
 /** y = gelu(x) as a call of its own; `linear` fuses it where a matrix product comes before it. */
 export function gelu(graph: Graph, x: Value): Value {

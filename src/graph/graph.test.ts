@@ -4,12 +4,13 @@ import { add } from "./add.ts";
 import { allocateActivations, dropDeadCalls, lifetimesOf, peakLiveBytes } from "./allocate.ts";
 import { assemble, type Assembled } from "./assemble.ts";
 import { attention } from "./attention.ts";
-import { Backward } from "./differentiate.ts";
+import { Differentiation } from "./differentiate.ts";
 import { DoubleProgram } from "./doubles.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { gelu } from "./gelu.ts";
-import { Graph, ShapeError, type Value } from "./graph.ts";
+import { Graph, ShapeError } from "./graph.ts";
+import type { Value } from "./node.ts";
 import { headLoss } from "./head.ts";
 import { layernorm } from "./layernorm.ts";
 import { linear } from "./matmul.ts";
@@ -150,7 +151,9 @@ function compileGraph(
   });
   const recorder = new Recorder("gradient");
   const gradients = trainedStorage("gradients", parameters);
-  new Backward(recorder, { gradients, accumulate: false, recompute: false }).differentiate(graph);
+  new Differentiation(recorder, { gradients, accumulate: false, recompute: false }).differentiate(
+    graph,
+  );
   return assemble({
     recorders: [recorder],
     spaces: [

@@ -1,46 +1,7 @@
 import { assert } from "#src/refusal/refusal.ts";
-import type { ElementType } from "#src/kernel/contract.ts";
-import type { Backward } from "./differentiate.ts";
-import type { Forward } from "./lower.ts";
+import type { Backward, Forward, Node, Value } from "./node.ts";
 import type { Parameter } from "./parameters.ts";
 import type { Tensor } from "./tensor.ts";
-
-/**
- * A matrix in the graph, written by one node and read by any number. Vectors are matrices of one row.
- * It has no memory of its own: lowering gives it a tensor per incarnation.
- */
-export interface Value {
-  readonly name: string;
-  readonly rows: number;
-  readonly columns: number;
-  readonly type: ElementType;
-  /** False for everything nothing trainable lies above of: no backward call is made for it. */
-  readonly requiresGradient: boolean;
-  readonly producer: Node | null;
-  readonly consumers: Node[];
-  /** Memory decided outside the graph: parameters, inputs, results, constants, caches. */
-  readonly fixed: Tensor | null;
-  readonly parameter: Parameter | null;
-  /** A column view of another value, sharing its memory and its gradient's memory. */
-  readonly view: { readonly of: Value; readonly column: number } | null;
-  /** The value whose memory this one takes over (written in place). */
-  readonly inPlaceOf: Value | null;
-  readonly views: Value[];
-}
-
-/** One application of a coarse operation: how it is computed and how its gradient is. */
-export interface Node {
-  readonly name: string;
-  readonly label: string;
-  /** Index of the recomputation block, or -1. */
-  readonly block: number;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-  /** Emits the forward calls; outputs have memory already. */
-  forward(run: Forward): void;
-  /** Emits the calls of the vector-Jacobian product; absent: not differentiable. */
-  backward?(run: Backward): void;
-}
 
 export interface NodeDeclaration {
   readonly name: string;

@@ -1,5 +1,5 @@
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Backward, Value } from "./node.ts";
 
 export interface HeadLossOptions {
   /** rows (i32); −1 is ignored. */
@@ -76,7 +76,7 @@ function backward(run: Backward, { x, weight, options }: Head): void {
       },
     );
   if (x.requiresGradient) run.overwrite([x], ([out]) => write(out!));
-  else write(run.recorder.activation("unused", x.rows, x.columns));
+  else write(run.activation("unused", x.rows, x.columns));
 }
 
 /** logits(rows×vocabulary) = x·weightᵀ of the last row of every sequence alone, for decoding. */

@@ -1,5 +1,5 @@
-import { assertExtent, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
+import { assertExtent, type Graph } from "./graph.ts";
+import type { Backward, Value } from "./node.ts";
 
 interface LayerNorm {
   readonly x: Value;

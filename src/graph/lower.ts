@@ -1,5 +1,6 @@
 import { assert } from "#src/refusal/refusal.ts";
-import type { Graph, Node, Value } from "./graph.ts";
+import type { Graph } from "./graph.ts";
+import type { Forward, Node, Value } from "./node.ts";
 import type { Recorder } from "./recorder.ts";
 import { columnsOf, type Tensor } from "./tensor.ts";
 
@@ -7,16 +8,19 @@ import { columnsOf, type Tensor } from "./tensor.ts";
  * Turns nodes into calls. A value's tensor is the one its node was last given: recomputing a block
  * runs its nodes again and gives their values new memory.
  */
-export class Forward {
+export class Lowering implements Forward {
   readonly #places = new Map<Value, Tensor>();
 
   constructor(readonly recorder: Recorder) {}
 
-  get emit(): Recorder["emit"] {
-    return this.recorder.emit.bind(this.recorder);
+  emit(...call: Parameters<Recorder["emit"]>): void {
+    this.recorder.emit(...call);
   }
 
-  /** The tensor that holds a value now. */
+  activation(name: string, rows: number, columns: number): Tensor {
+    return this.recorder.activation(name, rows, columns);
+  }
+
   place(value: Value): Tensor {
     if (value.fixed) return value.fixed;
     if (value.view) return columnsOf(this.place(value.view.of), value.view.column, value.columns);
@@ -26,7 +30,6 @@ export class Forward {
     return tensor;
   }
 
-  /** The same for an optional value. */
   placeOptional(value: Value | null | undefined): Tensor | null {
     return value ? this.place(value) : null;
   }
@@ -47,8 +50,8 @@ export class Forward {
 }
 
 /** Emits the forward calls of a whole graph. */
-export function lowerForward(graph: Graph, recorder: Recorder): Forward {
-  const forward = new Forward(recorder);
+export function lowerForward(graph: Graph, recorder: Recorder): Lowering {
+  const forward = new Lowering(recorder);
   for (const node of graph.nodes) forward.run(node);
   return forward;
 }

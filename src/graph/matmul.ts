@@ -1,7 +1,6 @@
 import { activation } from "#src/kernel/contract.ts";
-import { assertExtent, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
-import type { Forward } from "./lower.ts";
+import { assertExtent, type Graph } from "./graph.ts";
+import type { Backward, Forward, Value } from "./node.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface LinearOptions {

@@ -1,5 +1,5 @@
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
-import type { Backward } from "./differentiate.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Backward, Value } from "./node.ts";
 
 interface RmsNorm {
   readonly x: Value;

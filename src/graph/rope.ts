@@ -1,5 +1,5 @@
-import { assertExtent, assertShape, type Graph, type Value } from "./graph.ts";
-import type { Forward } from "./lower.ts";
+import { assertExtent, assertShape, type Graph } from "./graph.ts";
+import type { Forward, Value } from "./node.ts";
 import type { Tensor } from "./tensor.ts";
 
 export interface RopeOptions {

@@ -1,4 +1,5 @@
-import { assertShape, type Graph, type Value } from "./graph.ts";
+import { assertShape, type Graph } from "./graph.ts";
+import type { Value } from "./node.ts";
 
 /** y = silu(gate)·up, where a row of x holds gate and then up, each half as wide as x. */
 export function swiglu(graph: Graph, x: Value): Value {

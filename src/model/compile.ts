@@ -1,7 +1,7 @@
 import { Refusal } from "#src/refusal/refusal.ts";
 import { randomState } from "#src/kernel/contract.ts";
 import { assemble, type Assembled } from "#src/graph/assemble.ts";
-import { Backward } from "#src/graph/differentiate.ts";
+import { Differentiation } from "#src/graph/differentiate.ts";
 import { Graph } from "#src/graph/graph.ts";
 import { headLoss, lastRowLogits } from "#src/graph/head.ts";
 import { emitInitialise } from "#src/graph/initialise.ts";
@@ -126,7 +126,7 @@ export function assembleTraining(options: TrainingOptions): Assembled {
   });
   const gradientPhase = (name: "gradient" | "accumulate"): Recorder => {
     const recorder = new Recorder(name);
-    new Backward(recorder, {
+    new Differentiation(recorder, {
       gradients: storages.gradients,
       accumulate: name === "accumulate",
       recompute: options.recompute ?? false,

@@ -1,0 +1,94 @@
+import { assert } from "#src/refusal/refusal.ts";
+import {
+  safetensorsHead,
+  tensorSizeBytes,
+  type SafetensorsTensor,
+} from "#src/codec/safetensors.ts";
+import type { Disk, FileWriter } from "#src/port/disk.ts";
+import type { ModelConfiguration } from "./configuration.ts";
+import {
+  toGenerationConfig,
+  toHuggingFaceConfig,
+  type SpecialTokens,
+} from "./huggingface-config.ts";
+import { mapTensors, type TensorMapping } from "./huggingface-names.ts";
+
+/** Little-endian float32 bytes of one of our parameters, whole and row-major. */
+export type ParameterReader = (name: string) => Uint8Array | Promise<Uint8Array>;
+
+export interface HuggingFaceExport {
+  readonly model: ModelConfiguration;
+  readonly read: ParameterReader;
+  /** Written as they are: tokenizer.json, tokenizer_config.json, chat_template.jinja. */
+  readonly tokenizerFiles: Readonly<Record<string, string | Uint8Array>>;
+  readonly tokens?: SpecialTokens;
+  readonly directory: string;
+  readonly disk: Disk;
+}
+
+/**
+ * Writes a model as the directory Hugging Face's libraries load: model.safetensors, config.json,
+ * generation_config.json and the tokenizer's files. The weights come first and config.json last, so
+ * a directory with a config.json is whole. Refuses as the disk does.
+ */
+export async function exportHuggingFace(request: HuggingFaceExport): Promise<void> {
+  const { model, tokens, tokenizerFiles, directory, disk } = request;
+  await disk.makeDirectory(directory);
+  const path = `${directory}/model.safetensors`;
+  const writer = await disk.create(`${path}.partial`);
+  try {
+    await writeTensors(writer, mapTensors(model), request.read);
+    await writer.sync();
+  } finally {
+    await writer.close();
+  }
+  await disk.rename(`${path}.partial`, path);
+  await disk.syncDirectory(directory);
+  for (const [name, content] of Object.entries(tokenizerFiles)) {
+    await disk.publish(`${directory}/${name}`, content);
+  }
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+  await disk.publish(`${directory}/generation_config.json`, json(toGenerationConfig(tokens)));
+  await disk.publish(`${directory}/config.json`, json(toHuggingFaceConfig(model, tokens)));
+}
+
+async function writeTensors(
+  writer: FileWriter,
+  mappings: readonly TensorMapping[],
+  read: ParameterReader,
+): Promise<void> {
+  const tensors = mappings.map(({ name, shape }): SafetensorsTensor => ({
+    name,
+    shape,
+    type: "F32",
+  }));
+  await writer.write(safetensorsHead(tensors));
+  for (const [index, mapping] of mappings.entries()) {
+    const sizeBytes = tensorSizeBytes(tensors[index]!);
+    const bytes = mapping.parameter === null ? new Uint8Array(sizeBytes) : await cut(mapping, read);
+    assert(bytes.byteLength === sizeBytes, `${mapping.name} has ${bytes.byteLength} bytes`);
+    await writer.write(bytes);
+  }
+}
+
+/** The mapping's rows of its parameter, transposed where the file wants them so. */
+async function cut(mapping: TensorMapping, read: ParameterReader): Promise<Uint8Array> {
+  const { parameter, shape, fromRow, rows, transposed } = mapping;
+  assert(parameter !== null, "zeros have no parameter");
+  const whole = await read(parameter);
+  if (transposed) return transpose(whole, rows, shape[0]!);
+  const columns = shape[shape.length - 1]!;
+  return whole.subarray(fromRow * columns * 4, (fromRow + rows) * columns * 4);
+}
+
+/** rows × columns of float32 as columns × rows, in a new buffer. */
+export function transpose(bytes: Uint8Array, rows: number, columns: number): Uint8Array {
+  const source = new Uint32Array(bytes.slice().buffer);
+  const target = new Uint32Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      target[column * rows + row] = source[row * columns + column]!;
+    }
+  }
+  return new Uint8Array(target.buffer);
+}
