@@ -11,7 +11,9 @@ export type Role = (parent: ParentProcess, services: Services) => Promise<void>;
  * What this executable can be started as by itself. Each entry loads its room only when the
  * role is taken: `trainer: async () => (await import("#src/train/child.ts")).runTrainer`.
  */
-const roles: Readonly<Record<string, () => Promise<Role>>> = {};
+const roles: Readonly<Record<string, () => Promise<Role>>> = {
+  trainer: async () => (await import("#src/train/child.ts")).runTrainer,
+};
 
 /** Takes a role and gives the exit status. The parent's going away ends the process. */
 export async function runRole(name: string): Promise<number> {

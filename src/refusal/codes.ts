@@ -196,6 +196,12 @@ export const codes = {
     false,
     "Something the run's manifest pins is no longer what it was: a data file, the tokenizer, the plan or a version. Restore it, or start a new run.",
   ),
+  run_name_taken: entry(
+    14,
+    409,
+    false,
+    "Another run has that name. Choose another, or go on with it by `psionic train --resume NAME`.",
+  ),
   run_finished: entry(
     14,
     409,

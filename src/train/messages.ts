@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { codes, type RefusalCode } from "#src/refusal/codes.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { isaNames } from "./isa.ts";
 import { runManifestSchema } from "./run-manifest.ts";
 
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -42,8 +43,6 @@ export const refusalSchema = v.object({
 
 /** Most step records in one message. */
 export const maximumRecords = 256;
-
-export const isaNames = ["avx512", "avx2", "neon", "baseline", "reference"] as const;
 
 export const startSchema = v.strictObject({
   type: v.literal("start"),

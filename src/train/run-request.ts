@@ -1,11 +1,8 @@
 /** The words of `psionic train`, turned into everything a run's manifest says about how to train. */
-import * as v from "valibot";
 import type { Dataset } from "#src/dataset/dataset.ts";
-import { optimizerNames } from "#src/graph/update.ts";
-import { configureModel, styles, type ModelRequest } from "#src/model/configuration.ts";
+import { configureModel, type ModelRequest } from "#src/model/configuration.ts";
 import { recipeOf, type Recipe, type SizeName } from "#src/model/sizes.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { isaNames } from "./messages.ts";
 import { optimizerDefaults } from "./optimizer.ts";
 import {
   additionDefaults,
@@ -19,89 +16,7 @@ import {
 } from "./recipes.ts";
 import { trainerVersion, type RunManifest } from "./run-manifest.ts";
 import { planOf } from "./run-plan.ts";
-import { scheduleKinds } from "./schedule.ts";
-
-const described = (text: string) => v.description(text);
-const whole = (least: number, text: string) =>
-  v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(least), described(text)));
-const real = (least: number, text: string) =>
-  v.optional(v.pipe(v.number(), v.finite(), v.minValue(least), described(text)));
-const flag = (text: string) => v.optional(v.pipe(v.boolean(), described(text)));
-
-/** What `train` takes; every entry is also a setting. */
-export const trainParameters = v.strictObject({
-  files: v.optional(
-    v.pipe(
-      v.array(v.string()),
-      described("text, JSONL or directories; none: the built-in task, addition"),
-    ),
-    [],
-  ),
-  size: v.optional(
-    v.pipe(v.string(), described("model size: nano, micro, small, medium, large, gpt2 …")),
-  ),
-  steps: whole(1, "optimizer steps"),
-  minutes: real(0.01, "time budget; the number of steps is fixed after a short measurement"),
-  seed: whole(0, "decides weights, batches and dropout"),
-  name: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be letters, digits, dots and dashes"),
-      described("name of the run"),
-    ),
-  ),
-  resume: v.optional(
-    v.pipe(
-      v.union([v.boolean(), v.string()]),
-      described("go on with a run: latest, a name or a prefix"),
-    ),
-    false,
-  ),
-  checkpointEvery: whole(1, "steps between checkpoints"),
-  evaluateEvery: whole(1, "steps between held-out evaluations"),
-  threads: v.optional(
-    v.pipe(
-      v.number(),
-      v.integer(),
-      v.minValue(1),
-      v.maxValue(256),
-      described("threads; all cores"),
-    ),
-  ),
-  isa: v.optional(v.pipe(v.picklist(isaNames), described("kernel lane; the best there is"))),
-  style: v.optional(v.pipe(v.picklist(styles), described("architecture"))),
-  layers: whole(1, "transformer blocks"),
-  width: whole(1, "elements of a token's vector"),
-  heads: whole(1, "attention heads"),
-  groups: whole(1, "key/value heads"),
-  context: whole(1, "tokens of a sequence"),
-  dropout: real(0, "share of activations dropped"),
-  batch: whole(1, "sequences per micro-batch"),
-  microBatches: whole(1, "micro-batches whose gradients add up to one step"),
-  learningRate: real(0, "highest learning rate"),
-  warmup: whole(0, "steps of warm-up"),
-  schedule: v.optional(v.pipe(v.picklist(scheduleKinds), described("course of the learning rate"))),
-  optimizer: v.optional(v.pipe(v.picklist(optimizerNames), described("update rule"))),
-  weightDecay: real(0, "weight decay"),
-  clip: real(0, "largest gradient norm; 0 turns clipping off"),
-  tokenizer: v.optional(
-    v.pipe(v.string(), described("byte, char, bpe, or a tokenizer.json; fits the size")),
-  ),
-  vocabulary: whole(257, "tokens of a trained BPE vocabulary"),
-  textField: v.optional(v.pipe(v.string(), described("field of JSONL records; text"))),
-  holdOut: v.optional(
-    v.pipe(
-      v.number(),
-      v.integer(),
-      v.minValue(1),
-      v.maxValue(500),
-      described("thousandths of the text held out; 100"),
-    ),
-  ),
-  recompute: flag("compute blocks again in the backward pass to save memory"),
-});
-
-export type TrainRequest = v.InferOutput<typeof trainParameters>;
+import type { TrainRequest } from "./train-parameters.ts";
 
 /** The size a request means; the built-in task has one of its own. */
 export function sizeOf(request: TrainRequest): SizeName | "addition" {

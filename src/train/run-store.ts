@@ -4,67 +4,10 @@
  * one transaction per message.
  */
 import * as v from "valibot";
-import type { Row, Store, TableSet } from "#src/port/store.ts";
+import type { Row, Store } from "#src/port/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { runDigest, type RunManifest, runManifestSchema } from "./run-manifest.ts";
 import type { EvaluationRecord, StepRecord } from "./trainer.ts";
-
-export const trainTables: TableSet = {
-  room: "train",
-  migrations: [
-    `CREATE TABLE run (
-       id TEXT PRIMARY KEY,
-       name TEXT NOT NULL UNIQUE,
-       created_ms INTEGER NOT NULL,
-       state TEXT NOT NULL,
-       heartbeat_ms INTEGER NOT NULL,
-       manifest TEXT NOT NULL,
-       digest TEXT NOT NULL,
-       summary TEXT
-     ) STRICT;
-     CREATE TABLE run_step (
-       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-       step INTEGER NOT NULL,
-       loss REAL NOT NULL,
-       gradient_norm REAL NOT NULL,
-       parameter_norm REAL NOT NULL,
-       update_norm REAL NOT NULL,
-       learning_rate REAL NOT NULL,
-       tokens INTEGER NOT NULL,
-       loss_bits TEXT NOT NULL,
-       gradient_norm_bits TEXT NOT NULL,
-       tokens_per_second REAL NOT NULL,
-       PRIMARY KEY (run, step)
-     ) STRICT, WITHOUT ROWID;
-     CREATE TABLE run_evaluation (
-       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-       step INTEGER NOT NULL,
-       is_full INTEGER NOT NULL,
-       loss REAL NOT NULL,
-       bits_per_byte REAL,
-       exact_match REAL NOT NULL,
-       targets INTEGER NOT NULL,
-       row_count INTEGER NOT NULL,
-       PRIMARY KEY (run, step, is_full)
-     ) STRICT, WITHOUT ROWID;
-     CREATE TABLE run_checkpoint (
-       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-       step INTEGER NOT NULL,
-       state_digest TEXT NOT NULL,
-       manifest_digest TEXT NOT NULL,
-       is_kept INTEGER NOT NULL,
-       PRIMARY KEY (run, step)
-     ) STRICT, WITHOUT ROWID;
-     CREATE TABLE run_event (
-       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
-       sequence INTEGER NOT NULL,
-       at_ms INTEGER NOT NULL,
-       type TEXT NOT NULL,
-       body TEXT NOT NULL,
-       PRIMARY KEY (run, sequence)
-     ) STRICT, WITHOUT ROWID;`,
-  ],
-};
 
 export const runStates = [
   "planned",

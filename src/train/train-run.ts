@@ -1,0 +1,376 @@
+/** What `psionic train` does: a new run or one to go on with, trained under supervision. */
+import { encodeCrockford } from "#src/codec/crockford.ts";
+import type { CommandContext } from "#src/command/define.ts";
+import type { TextDataset } from "#src/dataset/text-dataset.ts";
+import { digestSources } from "#src/dataset/corpus.ts";
+import { reopenDataset } from "#src/dataset/open.ts";
+import { listSources } from "#src/dataset/source.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import type { ToParent } from "./messages.ts";
+import { PeakStore } from "./peak-store.ts";
+import { openData } from "./prepare-data.ts";
+import type { RunManifest } from "./run-manifest.ts";
+import { countParameters, flopsPerToken, memoryOf, pinnedPlan } from "./run-plan.ts";
+import { manifestOf } from "./run-request.ts";
+import { type Run, RunStore } from "./run-store.ts";
+import { type Supervised, superviseTraining } from "./supervise.ts";
+import type { TrainEvent } from "./train-event.ts";
+import type { TrainRequest } from "./train-parameters.ts";
+import type { EvaluationRecord } from "./trainer.ts";
+
+export interface TrainResult {
+  readonly type: "done" | "interrupted";
+  readonly run: string;
+  readonly name: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly bitsPerByte?: number;
+  /** The built-in task only. */
+  readonly exactMatch?: number;
+  readonly digest: string;
+  readonly tokensPerSecond: number;
+  readonly percentOfPeak: number | null;
+  readonly seconds: number;
+  /** How to go on, where the run is not complete. */
+  readonly resume?: string;
+}
+
+/** Trains a new run, or goes on with one. Everything `train` refuses comes from here or below. */
+export async function train(request: TrainRequest, context: CommandContext): Promise<TrainResult> {
+  const { services } = context;
+  services.lock();
+  await services.identity.openOrCreate();
+  const runs = new RunStore(services.store);
+  runs.closeAbandoned();
+  const run =
+    request.resume === false
+      ? await newRun(request, context, runs)
+      : await oldRun(request, context, runs);
+  return new TrainRun(request, context, runs, run).train();
+}
+
+async function newRun(
+  request: TrainRequest,
+  context: CommandContext,
+  runs: RunStore,
+): Promise<Run> {
+  const { services, emit } = context;
+  const name = nameOf(request, runs);
+  const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
+  const manifest = manifestOf(request, dataset);
+  const id = encodeCrockford(services.random.bytes(5));
+  return runs.add({ id, name, createdMs: services.clock.wallMs(), manifest });
+}
+
+/** The given name when it is free, else one after the first file, numbered when it is taken. */
+function nameOf({ name, files }: TrainRequest, runs: RunStore): string {
+  if (name !== undefined) {
+    if (!runs.isNameTaken(name)) return name;
+    throw new Refusal(
+      "run_name_taken",
+      `There is a run called ${name} already.`,
+      `Choose another --name, or go on with it: \`psionic train --resume ${name}\`.`,
+      { name },
+    );
+  }
+  const [first = "addition"] = files;
+  const stem = first
+    .replace(/\/+$/, "")
+    .split("/")
+    .pop()!
+    .replace(/\.[^.]*$/, "");
+  const base =
+    stem
+      .replace(/[^A-Za-z0-9._-]+/g, "-")
+      .replace(/^[^A-Za-z0-9]+/, "")
+      .slice(0, 40) || "run";
+  for (let number = 1; ; number++) {
+    const candidate = number === 1 ? base : `${base}-${number}`;
+    if (!runs.isNameTaken(candidate)) return candidate;
+  }
+}
+
+/** What decides a run's bits is pinned; only how it is computed may be said again. */
+const pinnedOptions = [
+  ...(["size", "seed", "name", "style", "layers", "width", "heads", "groups", "context"] as const),
+  ...([
+    "dropout",
+    "batch",
+    "microBatches",
+    "learningRate",
+    "warmup",
+    "schedule",
+    "optimizer",
+  ] as const),
+  ...([
+    "weightDecay",
+    "clip",
+    "tokenizer",
+    "vocabulary",
+    "textField",
+    "holdOut",
+    "recompute",
+  ] as const),
+  ...(["steps", "checkpointEvery", "evaluateEvery"] as const),
+];
+
+async function oldRun(
+  request: TrainRequest,
+  context: CommandContext,
+  runs: RunStore,
+): Promise<Run> {
+  const { resume } = request;
+  let { files } = request;
+  let run: Run;
+  if (typeof resume === "string") run = runs.resolve(resume);
+  else if (files.length === 1 && (await context.services.disk.stat(files[0]!)) === null) {
+    run = runs.resolve(files[0]!);
+    files = [];
+  } else run = runs.resolve("latest");
+  const given = pinnedOptions.find((option) => request[option] !== undefined);
+  const asPinned = given === "steps" && request.steps === run.manifest.schedule.steps;
+  if (given !== undefined && !asPinned)
+    throw new Refusal(
+      "run_changed",
+      `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is pinned by run ${run.name} and cannot be given with --resume.`,
+      "Leave it out to go on exactly as planned, or start a new run.",
+      { run: run.id, option: given },
+    );
+  const last = runs.lastStep(run.id)?.step ?? 0;
+  if (run.state === "completed" && last >= run.manifest.schedule.steps)
+    throw new Refusal(
+      "run_finished",
+      `Run ${run.name} has completed all its ${run.manifest.schedule.steps} steps.`,
+      `\`psionic sample ${run.name}\` uses it; \`psionic train\` without --resume starts a new run.`,
+      { run: run.id, steps: last },
+    );
+  if (files.length > 0) await checkSources(run, files, context);
+  return run;
+}
+
+/** Refuses with `run_changed`, naming the file, when given files are not what the run was made from. */
+async function checkSources(
+  run: Run,
+  files: readonly string[],
+  { services }: CommandContext,
+): Promise<void> {
+  const { disk } = services;
+  const { reference } = run.manifest.data;
+  const found = await digestSources(disk, await listSources(disk, files));
+  const pinned =
+    reference.task === "text"
+      ? ((await reopenDataset(reference, disk)) as TextDataset).manifest.sources
+      : [];
+  const changed =
+    found.find(({ sha256 }, index) => pinned[index]?.sha256 !== sha256)?.path ??
+    pinned.slice(found.length)[0]?.name;
+  if (changed === undefined) return;
+  throw new Refusal(
+    "run_changed",
+    `${changed} is not what run ${run.name} began with.`,
+    "Leave the files out to go on with the text as it was, or start a new run with the new text.",
+    { run: run.id, file: changed },
+  );
+}
+
+/** One sitting of a run: what is announced before, reported while and summed up after it. */
+class TrainRun {
+  readonly #flopsPerToken: number;
+  readonly #peaks: PeakStore;
+  readonly #threads: number | null;
+  #peakFlops: number | null = null;
+  #steps: number;
+  #tokens = 0;
+  #loss: number | null = null;
+  #evaluation: EvaluationRecord | null = null;
+  #isResumed = false;
+
+  constructor(
+    readonly request: TrainRequest,
+    readonly context: CommandContext,
+    readonly runs: RunStore,
+    readonly run: Run,
+  ) {
+    const { manifest } = run;
+    this.#flopsPerToken = flopsPerToken(
+      pinnedPlan(manifest),
+      manifest.model,
+      manifest.contextLength,
+    );
+    this.#peaks = new PeakStore(context.services.store);
+    this.#threads = request.threads ?? null;
+    this.#steps = manifest.schedule.steps;
+  }
+
+  async train(): Promise<TrainResult> {
+    const { request, run, runs, context } = this;
+    const { clock, processes, home, machine } = context.services;
+    const startedMs = clock.monotonicMs();
+    const facts = await machine.facts();
+    const threads = this.#threads ?? facts.coreCount;
+    const peakName = `${request.isa ?? "best"}/${threads}`;
+    this.#peakFlops = this.#peaks.get(peakName, clock.wallMs());
+    this.#announce(facts.memoryBytes, threads);
+    const supervised = await superviseTraining({
+      clock,
+      processes,
+      runs,
+      run,
+      directory: `${home.runs}/${run.id}`,
+      threads,
+      isa: request.isa ?? null,
+      budgetMs: request.minutes === undefined ? null : request.minutes * 60_000,
+      peakFlops: this.#peakFlops,
+      signal: context.signal,
+      onMessage: (message) => this.#tell(message),
+      onRestart: (reason, attempt) => this.#emit({ type: "restart", reason, attempt }),
+    });
+    if (this.#peakFlops !== null) this.#peaks.put(peakName, this.#peakFlops, clock.wallMs());
+    const result = this.#result(supervised, (clock.monotonicMs() - startedMs) / 1000);
+    runs.setSummary(run.id, { ...result });
+    return result;
+  }
+
+  #emit(event: TrainEvent): void {
+    this.context.emit({ ...event });
+  }
+
+  /** What a person wants to know before an hour of waiting begins; refuses what cannot fit. */
+  #announce(memoryBytes: number, threads: number): void {
+    const { run, context } = this;
+    const { manifest } = run;
+    const plan = pinnedPlan(manifest);
+    const memory = memoryOf(plan);
+    const tokensPerStep = manifest.batchSize * manifest.microBatches * manifest.contextLength;
+    const steps = manifest.stepsOpen ? null : manifest.schedule.steps;
+    const left = steps === null ? null : steps - (this.runs.lastStep(run.id)?.step ?? 0);
+    this.#emit({
+      type: "plan",
+      run: run.id,
+      name: run.name,
+      size: manifest.size,
+      task: manifest.data.reference.task,
+      model: manifest.model,
+      parameters: countParameters(plan).all,
+      memory,
+      flopsPerToken: this.#flopsPerToken,
+      steps,
+      tokensPerStep,
+      tokens: steps === null ? null : steps * tokensPerStep,
+      threads,
+      expectedSeconds: left === null ? null : this.#expectedSeconds(left * tokensPerStep),
+      planDigest: manifest.planDigest,
+    });
+    if (memory.totalBytes <= memoryBytes) return;
+    const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    throw new Refusal(
+      "memory_short",
+      `This run needs ${gigabytes(memory.totalBytes)} of memory and this machine has ${gigabytes(memoryBytes)}.`,
+      "Choose a smaller --size, --batch or --context, or give --recompute.",
+      { neededBytes: memory.totalBytes, memoryBytes, spaces: memory.spaces },
+    );
+  }
+
+  /** A guess before anything was measured: exact kernels reach about half of the peak in training. */
+  #expectedSeconds(tokens: number): number | null {
+    return this.#peakFlops === null
+      ? null
+      : (tokens * this.#flopsPerToken) / (this.#peakFlops * 0.5);
+  }
+
+  #percentOfPeak(tokensPerSecond: number): number | null {
+    if (this.#peakFlops === null) return null;
+    return (100 * tokensPerSecond * this.#flopsPerToken) / this.#peakFlops;
+  }
+
+  #tell(message: ToParent): void {
+    const { context } = this;
+    switch (message.type) {
+      case "started": {
+        this.#peakFlops = message.peakFlops;
+        this.#isResumed = message.step > 0;
+        const { backend, threads, plannedBytes, peakFlops, step, fallBacks } = message;
+        this.#emit({
+          type: "started",
+          backend,
+          threads,
+          plannedBytes,
+          peakFlops,
+          step,
+          resumed: this.#isResumed,
+          fallBacks,
+        });
+        break;
+      }
+      case "planned": {
+        this.#steps = message.manifest.schedule.steps;
+        const { tokensPerSecond } = message;
+        this.#emit({ type: "planned", steps: this.#steps, tokensPerSecond });
+        break;
+      }
+      case "steps":
+        for (const record of message.records) {
+          this.#tokens += record.tokens;
+          this.#loss = record.loss;
+          this.#emit({
+            type: "step",
+            ...record,
+            of: this.#steps,
+            percentOfPeak: this.#percentOfPeak(record.tokensPerSecond),
+            etaSeconds: ((this.#steps - record.step) * record.tokens) / record.tokensPerSecond,
+          });
+        }
+        break;
+      case "evaluation":
+        this.#evaluation = message.evaluation;
+        this.#emit({ type: "evaluation", ...message.evaluation });
+        break;
+      case "checkpoint-failed":
+        this.#emit({
+          type: "checkpoint-failed",
+          step: message.step,
+          code: message.refusal.code,
+          message: message.refusal.message,
+          hint: message.refusal.hint,
+        });
+        break;
+      case "checkpoint":
+      case "checkpoint-skipped":
+        this.#emit({ ...message });
+        break;
+      case "finished":
+      case "refused":
+        break;
+    }
+  }
+
+  #result({ finished, manifest }: Supervised, seconds: number): TrainResult {
+    const { run } = this;
+    const isComplete = finished.step >= manifest.schedule.steps;
+    const evaluation = finished.evaluation ?? this.#evaluation;
+    const tokensPerSecond = finished.trainingTokens / Math.max(1e-9, finished.trainingSeconds);
+    const isAddition = manifest.data.reference.task === "addition";
+    return {
+      type: finished.reason === "stopped" ? "interrupted" : "done",
+      run: run.id,
+      name: run.name,
+      steps: finished.step,
+      tokens: finished.step * tokensOf(manifest),
+      loss: this.#loss,
+      valLoss: evaluation?.loss ?? null,
+      ...(evaluation?.bitsPerByte ? { bitsPerByte: evaluation.bitsPerByte } : {}),
+      ...(isAddition && evaluation ? { exactMatch: evaluation.exactMatch } : {}),
+      digest: finished.stateDigest,
+      tokensPerSecond,
+      percentOfPeak: this.#percentOfPeak(tokensPerSecond),
+      seconds,
+      ...(isComplete ? {} : { resume: `psionic train --resume ${run.name}` }),
+    };
+  }
+}
+
+function tokensOf(manifest: RunManifest): number {
+  return manifest.batchSize * manifest.microBatches * manifest.contextLength;
+}

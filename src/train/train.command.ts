@@ -1,0 +1,18 @@
+import { defineCommand } from "#src/command/registry.ts";
+import { trainParameters } from "./train-parameters.ts";
+import { trainView } from "./train-view.ts";
+
+defineCommand({
+  name: "train",
+  summary: "Train a model on your text, or on the built-in task when no file is given.",
+  access: "owner",
+  flow: "model",
+  parameters: trainParameters,
+  positional: ["files"],
+  examples: ["psionic train book.txt", "psionic train", "psionic train --resume latest"],
+  async run(request, context) {
+    const { train } = await import("./train-run.ts");
+    return train(request, context);
+  },
+  view: trainView,
+});
