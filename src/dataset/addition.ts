@@ -106,14 +106,11 @@ export class AdditionDataset implements Dataset {
     const D = this.digitCount;
     const T = this.contextLength.maximum;
     const text = new Int32Array(T + 1);
-    for (let digit = 0; digit < D; digit++) {
-      text[D - 1 - digit] = digitAt(a, digit);
-      text[2 * D - digit] = digitAt(b, digit);
-    }
+    writeDigits(a, D, text, D - 1, -1);
     text[D] = PLUS;
+    writeDigits(b, D, text, 2 * D, -1);
     text[2 * D + 1] = EQUALS;
-    for (let digit = 0; digit <= D; digit++)
-      text[this.questionLength + digit] = digitAt(a + b, digit);
+    writeDigits(a + b, D + 1, text, this.questionLength, 1);
     tokens.set(text.subarray(0, T), start);
     targets.fill(IGNORED, start, start + T);
     targets.set(text.subarray(this.questionLength), start + this.questionLength - 1);
@@ -151,8 +148,20 @@ export class AdditionDataset implements Dataset {
   }
 }
 
-function digitAt(value: number, place: number): number {
-  return Math.floor(value / 10 ** place) % 10;
+/** Writes `count` digits, the last one first, from `index` on in steps of `step`. */
+function writeDigits(
+  value: number,
+  count: number,
+  out: Int32Array,
+  index: number,
+  step: 1 | -1,
+): void {
+  let rest = value;
+  for (let digit = 0; digit < count; digit++) {
+    const higher = Math.floor(rest / 10);
+    out[index + digit * step] = rest - higher * 10;
+    rest = higher;
+  }
 }
 
 class AdditionAssignment implements Assignment {

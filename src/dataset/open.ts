@@ -49,6 +49,7 @@ export async function openTextDataset(options: TextDatasetOptions): Promise<Text
   const sources = await digestSources(disk, await listSources(disk, options.files), progress);
   const split = { validationPerMille, seed: splitSeed };
   const recipe = digestJson({
+    // Counted up whenever the same sources would give other tokens than before.
     version: 1,
     sources: sources.map(({ name, format, sizeBytes, sha256 }) => ({
       name,

@@ -62,10 +62,11 @@ export function splitFromJson(preTokenizer: unknown): SplitName | null {
 /**
  * The last place where a text may be cut so that the two parts have the same words as the whole:
  * before a space that follows no white space, or before white space that follows a letter or a
- * number. No rule looks behind, and no word reaches over such a place. 0 when there is none.
+ * number. No rule looks behind, and no word reaches over such a place. 0 when there is none from
+ * `start` on.
  */
-export function lastSafeCut(text: string): number {
-  for (let index = text.length - 1; index > 0; index--) {
+export function lastSafeCut(text: string, start = 0): number {
+  for (let index = text.length - 1; index > 0 && index >= start; index--) {
     const unit = text.charCodeAt(index);
     if (unit !== 32 && unit !== 10 && unit !== 13 && unit !== 9) continue;
     const before = text.slice(index - 1, index);

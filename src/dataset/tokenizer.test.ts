@@ -9,6 +9,7 @@ import { CharTokenizer } from "./char-tokenizer.ts";
 import { LoadedTokenizer } from "./loaded-tokenizer.ts";
 import { mergeByHeap, mergeByScanning, mergeTable } from "./merge-word.ts";
 import { lastSafeCut, splitNames, splitWords, type SplitName } from "./pre-tokenizer.ts";
+import { Segments } from "./segment.ts";
 import { decodeText, END_OF_TEXT, TextStream, type Tokenizer } from "./tokenizer.ts";
 
 const awkward = [
@@ -150,6 +151,31 @@ describe("T-5 BPE", () => {
         },
       ),
     );
+  });
+
+  test("T-5 text in segments encodes as the whole, and text without a place to cut is bounded", async () => {
+    const tokenizer = trained("llama-bpe");
+    const segmented = async (text: string) => {
+      const tokens: number[] = [];
+      let longest = 0;
+      const take = (part: string) => {
+        longest = Math.max(longest, part.length);
+        for (const token of tokenizer.encode(part)) tokens.push(token);
+      };
+      const segments = new Segments(take, { length: 1000, maximum: 4000 });
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length; at += 700) {
+        await segments.add(bytes.subarray(at, at + 700), at + 700 >= bytes.length);
+      }
+      return { tokens, longest };
+    };
+    const text = "The dog's 1234 dogs,\r\n\r\n don't!\n ".repeat(900);
+    const { tokens, longest } = await segmented(text);
+    expect(longest).toBeLessThan(2000);
+    expect(tokens).toEqual([...tokenizer.encode(text)]);
+    const endless = await segmented("-".repeat(50_000));
+    expect(endless.longest).toBeLessThan(5000);
+    expect(decodeText(tokenizer, endless.tokens).length).toBe(50_000);
   });
 
   test("T-5 training stops when no pair occurs twice", () => {
