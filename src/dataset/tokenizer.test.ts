@@ -256,6 +256,31 @@ describe("T-5 byte and char", () => {
 });
 
 describe("T-5 loading", () => {
+  test("T-5 files in the spelling of GPT-2 and Qwen 2 load: merges as strings, NFC, special tokens in the vocabulary", () => {
+    const made = trained("gpt-2");
+    const json = JSON.parse(made.files()[0]!.content);
+    json.pre_tokenizer = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+    json.normalizer = { type: "NFC" };
+    json.model.merges = json.model.merges.map((pair: string[]) => pair.join(" "));
+    json.added_tokens.push({
+      ...json.added_tokens[0],
+      id: made.vocabularySize + 5,
+      content: "<|im_end|>",
+    });
+    const configuration = JSON.stringify({ eos_token: { content: "<|im_end|>" } });
+    const loaded = new LoadedTokenizer(JSON.stringify(json), configuration);
+    expect(loaded.endOfText).toBe(made.vocabularySize + 5);
+    expect(loaded.vocabularySize).toBe(made.vocabularySize + 6);
+    expect([...loaded.encode("x<|im_end|>", { specialTokens: true })].at(-1)).toBe(
+      loaded.endOfText!,
+    );
+    expect(loaded.byteLengthOf(loaded.endOfText!)).toBe(0);
+    for (const text of ["the cat's 12 dogs\n\n don't", "日本語 😀"]) {
+      expect([...loaded.encode(text)]).toEqual([...made.encode(text)]);
+    }
+    expect(decodeText(loaded, loaded.encode("e\u0301"))).toBe("\u00e9");
+  });
+
   const cases: [string, string][] = [
     ["not JSON", "{"],
     ["a list", "[]"],
