@@ -3,7 +3,11 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HomeLock, HomePaths } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { homeUnwritable, prepareHome } from "./home.ts";
+import { databaseFailure } from "./database-failure.ts";
+import { prepareHome } from "./home.ts";
+
+/** Open lock databases. A collected one would close its file and drop the lock in silence. */
+const heldDatabases = new Set<Database>();
 
 /**
  * Takes a home for this process. The lock is an exclusive SQLite transaction held open on a
@@ -22,9 +26,10 @@ export function lockHome(home: HomePaths): HomeLock {
     database.run("BEGIN EXCLUSIVE");
   } catch (error) {
     database?.close();
-    throw lockFailure(error, home, holder);
+    throw lockFailure(error, home, path, holder);
   }
-  writeFileSync(holder, `${JSON.stringify({ pid: process.pid, startedMs: Date.now() })}\n`);
+  heldDatabases.add(database);
+  writeHolder(holder);
   let held: Database | null = database;
   return {
     release() {
@@ -32,12 +37,13 @@ export function lockHome(home: HomePaths): HomeLock {
       rmSync(holder, { force: true });
       held.run("ROLLBACK");
       held.close();
+      heldDatabases.delete(held);
       held = null;
     },
   };
 }
 
-function lockFailure(error: unknown, home: HomePaths, holder: string): unknown {
+function lockFailure(error: unknown, home: HomePaths, path: string, holder: string): unknown {
   const code = (error as { code?: string }).code ?? "";
   if (code.startsWith("SQLITE_BUSY")) {
     const pid = readHolder(holder);
@@ -48,10 +54,16 @@ function lockFailure(error: unknown, home: HomePaths, holder: string): unknown {
       { home: home.root, ...(pid === null ? {} : { pid }) },
     );
   }
-  if (code === "SQLITE_READONLY" || code.startsWith("SQLITE_CANTOPEN")) {
-    return homeUnwritable(home, code);
+  return databaseFailure(error, path, home);
+}
+
+/** Says who holds the home. Where it cannot be said (a full disk) the lock holds all the same. */
+function writeHolder(path: string): void {
+  try {
+    writeFileSync(path, `${JSON.stringify({ pid: process.pid, startedMs: Date.now() })}\n`);
+  } catch {
+    rmSync(path, { force: true });
   }
-  return error;
 }
 
 function readHolder(path: string): number | null {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import type { HomePaths } from "#src/command/services.ts";
 import type { Row, Store, TableSet } from "#src/port/store.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
+import { databaseFailure } from "./database-failure.ts";
 import { homeUnwritable, prepareHome } from "./home.ts";
 
 /** How long one statement waits for another process before it is refused as busy. */
@@ -25,7 +26,7 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
     try {
       return work();
     } catch (error) {
-      throw storeFailure(error, home);
+      throw databaseFailure(error, home.database, home);
     }
   };
   const database = guard(() => {
@@ -117,41 +118,4 @@ function appliedVersions(database: Database): Map<string, number> {
     version: number;
   }[];
   return new Map(rows.map(({ room, version }) => [room, version]));
-}
-
-/** What SQLite reports as a refusal; a wrong statement is a bug and stays an error. */
-function storeFailure(error: unknown, home: HomePaths): unknown {
-  const code = (error as { code?: string } | null)?.code ?? "";
-  const facts = { path: home.database, sqlite: code };
-  if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB") {
-    return new Refusal(
-      "store_corrupt",
-      `${home.database} is damaged`,
-      "move it away together with its -wal and -shm files, or restore it from a backup",
-      facts,
-    );
-  }
-  if (code.startsWith("SQLITE_BUSY") || code === "SQLITE_LOCKED") {
-    return new Refusal(
-      "store_busy",
-      `another process keeps ${home.database} busy`,
-      "try again when it has finished",
-      facts,
-    );
-  }
-  if (code === "SQLITE_FULL") {
-    return new Refusal("disk_full", `no space to write ${home.database}`, "free some space", facts);
-  }
-  if (code.startsWith("SQLITE_IOERR")) {
-    return new Refusal(
-      "disk_failed",
-      `the disk failed under ${home.database} (${code})`,
-      "check the disk and its free space",
-      facts,
-    );
-  }
-  if (code.startsWith("SQLITE_READONLY") || code.startsWith("SQLITE_CANTOPEN")) {
-    return homeUnwritable(home, code);
-  }
-  return error;
 }
