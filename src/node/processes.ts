@@ -7,6 +7,14 @@ const lowerPriority = 10;
 /** The hidden first word that starts a role: `trainer` is `__trainer`. */
 export const rolePrefix = "__";
 
+/**
+ * The executable as it was when this process started: on Linux the running image itself, so
+ * that a child is the same build even when the file was replaced meanwhile.
+ */
+function ownImage(): string {
+  return process.platform === "linux" ? "/proc/self/exe" : process.execPath;
+}
+
 export interface OwnProcesses extends Processes {
   /** Ends every child still running, at once. */
   killAll(): void;
@@ -22,9 +30,7 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
     spawnSelf(role, onMessage, options = {}): ChildProcess {
       const word = rolePrefix + role;
       const child = Bun.spawn({
-        cmd: Bun.isStandaloneExecutable
-          ? [process.execPath, word]
-          : [process.execPath, Bun.main, word],
+        cmd: Bun.isStandaloneExecutable ? [ownImage(), word] : [process.execPath, Bun.main, word],
         env: { ...process.env, PSIONIC_HOME: homeRoot, ...options.environment },
         stdio: ["ignore", 2, 2],
         serialization: "advanced",
