@@ -40,7 +40,7 @@ export async function runTestFile(
   const startedMs = performance.now();
   const child = Bun.spawn(
     [
-      ...[process.execPath, "test", `./${path}`, `--timeout=${testTimeoutMs}`],
+      ...[process.execPath, "test", `./${path}`, "--only-failures", `--timeout=${testTimeoutMs}`],
       ...["--reporter=junit", `--reporter-outfile=${reportPath}`],
     ],
     {
