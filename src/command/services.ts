@@ -56,12 +56,15 @@ export interface MachineFacts {
   readonly coreCount: number;
   readonly memoryBytes: number;
   readonly freeMemoryBytes: number;
-  /** Kernel lanes this machine can run, best first: `avx512`, `avx2`, `neon`, `baseline`. */
-  readonly lanes: readonly string[];
 }
 
 export interface Machine {
   facts(): Promise<MachineFacts>;
+  /**
+   * Kernel lanes this machine can run, best first: `avx512`, `avx2`, `neon`, `baseline`. Loads
+   * the kernel library; refused with `backend_unavailable` where that fails.
+   */
+  lanes(): Promise<readonly string[]>;
 }
 
 /** How the terminal was asked to behave; a command that prompts must ask this first. */

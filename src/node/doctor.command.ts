@@ -24,6 +24,7 @@ defineCommand({
   examples: ["psionic doctor", "psionic doctor --json"],
   async run(_parameters, { services, emit }) {
     const machine = await services.machine.facts();
+    const lanes = await services.machine.lanes().catch((): readonly string[] => []);
     const checks = await checkMachine(machine, services);
     for (const check of checks) emit({ type: "check", ...check });
     const failing = checks.filter(({ passed }) => !passed);
@@ -35,7 +36,7 @@ defineCommand({
         { failing, machine },
       );
     }
-    return { passed: true, checks, machine: { ...machine } };
+    return { passed: true, checks, machine: { ...machine, lanes } };
   },
   view: (screen) => ({
     event(event) {

@@ -5,6 +5,7 @@ import type { Services } from "#src/command/define.ts";
 import type { HomePaths, MachineFacts } from "#src/command/services.ts";
 import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 
 export interface Check {
   readonly name: string;
@@ -29,6 +30,7 @@ export async function checkMachine(machine: MachineFacts, services: Services): P
   return [
     checkSystem(machine),
     checkProcessor(machine),
+    await checkKernels(services),
     checkMemory(machine),
     checkHome(home, place),
     await checkDisk(place, services.disk),
@@ -50,10 +52,21 @@ function checkSystem({ operatingSystem, architecture }: MachineFacts): Check {
   return judged("system", passed, `${operatingSystem} on ${architecture}`, fix);
 }
 
-function checkProcessor({ processor, coreCount, lanes }: MachineFacts): Check {
-  const found = `${processor}, ${coreCount} cores, lanes ${lanes.join(", ")}`;
-  const fix = "any x86-64 or arm64 processor works; one with AVX2 is ten times faster";
-  return judged("processor", lanes.length > 0, found, fix);
+function checkProcessor({ processor, coreCount, architecture }: MachineFacts): Check {
+  const passed = architecture === "x64" || architecture === "arm64";
+  const fix = "use a machine with an x86-64 or arm64 processor";
+  return judged("processor", passed, `${processor}, ${coreCount} cores`, fix);
+}
+
+/** Loads the kernels, which need no compiler here, and asks what they can use. */
+async function checkKernels({ machine }: Services): Promise<Check> {
+  try {
+    const lanes = await machine.lanes();
+    return judged("kernels", true, `lanes ${lanes.join(", ")}`, "");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return judged("kernels", false, error.message, error.hint);
+  }
 }
 
 function checkMemory({ memoryBytes, freeMemoryBytes }: MachineFacts): Check {
