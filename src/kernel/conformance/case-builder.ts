@@ -21,7 +21,7 @@ export interface ConformanceCase {
   readonly operation: OperationName;
   readonly seed: number;
   readonly call: Call;
-  readonly spaces: readonly Uint8Array[];
+  readonly spaces: readonly Uint8Array<ArrayBuffer>[];
   readonly outputs: readonly Output[];
 }
 

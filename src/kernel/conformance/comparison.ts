@@ -11,7 +11,7 @@ const wordsOf = (bytes: Uint8Array): Uint32Array =>
   new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 
 /** Runs the case's one call on a backend and returns what its memory then holds. */
-export function runCase(backend: Backend, drawn: ConformanceCase): Uint8Array[] {
+export function runCase(backend: Backend, drawn: ConformanceCase): Uint8Array<ArrayBuffer>[] {
   const memories = drawn.spaces.map((contents) => {
     const memory = backend.allocate(contents.byteLength);
     memory.view(0, contents.byteLength).set(contents);
@@ -19,7 +19,7 @@ export function runCase(backend: Backend, drawn: ConformanceCase): Uint8Array[] 
   });
   const program = backend.prepare([drawn.call], memories);
   program.run();
-  const results = memories.map((memory) => memory.view(0, memory.sizeBytes).slice());
+  const results = memories.map((memory) => new Uint8Array(memory.view(0, memory.sizeBytes)));
   program.release();
   for (const memory of memories) memory.release();
   return results;
