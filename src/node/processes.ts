@@ -70,6 +70,8 @@ export function parentProcess(): ParentProcess {
   let handler: ((message: unknown) => void) | null = null;
   process.on("SIGINT", () => {});
   process.on("SIGHUP", () => {});
+  // Service managers and `timeout` signal the whole group; the parent stops this process in order.
+  process.on("SIGTERM", () => {});
   process.on("message", (message) => {
     if (handler) handler(message);
     else waiting.push(message);

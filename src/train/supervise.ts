@@ -54,13 +54,17 @@ export async function superviseTraining(supervision: Supervision): Promise<Super
   runs.setState(run.id, "running", clock.wallMs());
   try {
     const supervised = await new Supervisor(supervision).run();
-    const state = supervised.finished.reason === "stopped" ? "interrupted" : "completed";
+    const { reason, step } = supervised.finished;
+    const isComplete = step >= supervised.manifest.schedule.steps;
+    const state = reason === "stopped" ? "interrupted" : isComplete ? "completed" : "paused";
     runs.setState(run.id, state, clock.wallMs());
     return supervised;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    runs.recordEvent(run.id, "failed", { message }, clock.wallMs());
-    runs.setState(run.id, "failed", clock.wallMs());
+    const isStopped = error instanceof Refusal && error.code === "interrupted";
+    const state = isStopped ? "interrupted" : "failed";
+    runs.recordEvent(run.id, state, { message }, clock.wallMs());
+    runs.setState(run.id, state, clock.wallMs());
     throw error;
   }
 }
@@ -88,7 +92,13 @@ class Supervisor {
       const leftMs = budgetMs === null ? null : Math.max(0, budgetMs - spentMs);
       const ended = await this.#sitting(leftMs);
       if (typeof ended !== "string") return { finished: ended, manifest: this.#manifest, crashes };
-      if (signal.aborted) throw signal.reason;
+      if (signal.aborted)
+        throw new Refusal(
+          "interrupted",
+          `The run was stopped and its trainer ended before it could write a checkpoint: ${ended}.`,
+          `\`psionic train --resume ${run.name}\` goes on from the last checkpoint.`,
+          { run: run.id },
+        );
       crashes++;
       inARow = this.#checkpointed ? 1 : inARow + 1;
       runs.recordEvent(run.id, "crashed", { reason: ended, inARow }, clock.wallMs());
