@@ -22,6 +22,8 @@ export interface Event {
 export interface CommandContext {
   readonly services: Services;
   readonly caller: Caller;
+  /** Parameters nobody said in this call: psionic.toml or the environment filled them in. */
+  readonly configured: ReadonlySet<string>;
   /** Aborted by the first Ctrl-C or when the caller goes away. */
   readonly signal: AbortSignal;
   /** Streams a record to the caller before the result. */

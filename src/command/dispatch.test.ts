@@ -155,3 +155,22 @@ describe("A-2 dispatch", () => {
     expect(await dispatch(call(registry, local), "tidy", {})).toBe("erased");
   });
 });
+
+describe("A-2 what was said", () => {
+  test("A-2 a command can tell what was said from what configuration filled in", async () => {
+    const seen: string[][] = [];
+    const look = (_: unknown, context: { configured: ReadonlySet<string> }) =>
+      void seen.push([...context.configured]);
+    const registry = registryOf(
+      command("inner", { run: look }),
+      command("outer", {
+        run: async (parameters, context) => {
+          look(parameters, context);
+          await context.call("inner", {});
+        },
+      }),
+    );
+    await dispatch({ ...call(registry, local), configured: new Set(["threads"]) }, "outer", {});
+    expect(seen).toEqual([["threads"], []]);
+  });
+});

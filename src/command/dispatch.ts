@@ -12,6 +12,8 @@ export interface Call {
   readonly services: Services;
   readonly caller: Caller;
   readonly signal: AbortSignal;
+  /** Parameters that configuration filled in, for commands that treat what was said differently. */
+  readonly configured?: ReadonlySet<string>;
   emit(event: Event): void;
 }
 
@@ -36,8 +38,10 @@ export async function dispatch(call: Call, name: string, parameters: unknown): P
     services: call.services,
     caller: call.caller,
     signal: call.signal,
+    configured: call.configured ?? new Set(),
     emit: (event) => call.emit(event),
-    call: (innerName, innerParameters) => dispatch(call, innerName, innerParameters),
+    call: (innerName, innerParameters) =>
+      dispatch({ ...call, configured: new Set() }, innerName, innerParameters),
   });
 }
 

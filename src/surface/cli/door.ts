@@ -133,6 +133,7 @@ async function call(
         services,
         caller: { provenance: "local" },
         signal: parts.signal,
+        configured: new Set(Object.keys(defaults).filter((key) => !(key in parameters))),
         emit: (event: Event) => reporter.event(event, view),
       },
       command.name,

@@ -11,7 +11,7 @@ const program = (stuck: boolean) => `
   const { signal } = interruptSignal(() => terminal.out("killing children\\n"));
   const alive = setInterval(() => {}, 1000);
   signal.addEventListener("abort", () => {
-    terminal.out("checkpoint: " + signal.reason.code + "\\n");
+    terminal.out("checkpoint: " + signal.reason.code + ", " + signal.reason.message + "\\n");
     if (!${stuck}) { clearInterval(alive); process.exit(130); }
   });
   terminal.out("ready\\n");
@@ -66,6 +66,21 @@ describe("A-2 interrupts", () => {
     await readUntil(reader, "killing children");
     await child.exited;
     expect(child.exitCode).toBe(130);
+  });
+});
+
+describe("A-2 nohup", () => {
+  test("A-2 under nohup a hang-up does not stop the work", async () => {
+    const child = Bun.spawn(
+      ["bash", "-c", 'trap "" HUP; exec "$0" -e "$1"', process.execPath, program(false)],
+      { cwd: root, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    );
+    const reader = child.stdout.getReader();
+    await readUntil(reader, "ready");
+    child.kill("SIGHUP");
+    child.kill("SIGTERM");
+    expect(await readUntil(reader, "\n")).toContain("stopped by SIGTERM");
+    await child.exited;
   });
 });
 

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /**
@@ -15,8 +16,17 @@ export function interruptSignal(kill: () => void): AbortController {
       new Refusal("interrupted", `stopped by ${name}`, "run the same command again to go on"),
     );
   };
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => interrupt(name));
-  }
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => interrupt(name));
+  if (!ignoresHangUp()) process.on("SIGHUP", () => interrupt("SIGHUP"));
   return controller;
+}
+
+/** True under `nohup`, whose whole point a handler of our own would undo. */
+function ignoresHangUp(): boolean {
+  try {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    return mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }
