@@ -4,6 +4,7 @@ import type { Processes } from "#src/port/process.ts";
 import type { Random } from "#src/port/random.ts";
 import type { Store } from "#src/port/store.ts";
 import type { NodeIdentity } from "#src/receipt/identity.ts";
+import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import type { Registry } from "./registry.ts";
 
 /** Absolute paths inside one node home. */
@@ -67,6 +68,22 @@ export interface Machine {
   lanes(): Promise<readonly string[]>;
 }
 
+/** What the caller knows of an execution that the node does not. */
+export interface Execution {
+  /** `avx2`, `reference`…; the best of this machine when absent. */
+  readonly lane?: string;
+  /** What it works on, by digest: model, tokenizer, data, plan. */
+  readonly artifactBindings?: RuntimeManifest["execution"]["artifactBindings"];
+  readonly staticConfiguration?: RuntimeManifest["execution"]["staticConfiguration"];
+  /** Settings that may change without changing a bit: threads, intervals. */
+  readonly knobs?: RuntimeManifest["mutable"]["knobs"];
+}
+
+export interface Runtime {
+  /** What this process really runs (I-3); its digests: src/receipt/runtime-manifest.ts. */
+  manifest(execution?: Execution): Promise<RuntimeManifest>;
+}
+
 /** How the terminal was asked to behave; a command that prompts must ask this first. */
 export interface Interaction {
   /** False with --no-input or where nobody can answer. */
@@ -89,6 +106,7 @@ declare module "./define.ts" {
     readonly identity: IdentityService;
     readonly configuration: Configuration;
     readonly machine: Machine;
+    readonly runtime: Runtime;
     readonly interaction: Interaction;
     readonly registry: Registry;
     /** Environment variables as the process was started with. */

@@ -8,7 +8,9 @@ export interface BuildInfo {
   readonly compiler: string;
   readonly bun: string;
   /** Native libraries by target. */
-  readonly libraries: Readonly<Record<string, { readonly sha256: string }>>;
+  readonly libraries: Readonly<
+    Record<string, { readonly sha256: string; readonly compiler: string }>
+  >;
 }
 
 const unbuilt: BuildInfo = {

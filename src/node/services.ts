@@ -10,6 +10,7 @@ import { identityService } from "./identity-service.ts";
 import { thisMachine } from "./machine.ts";
 import { machineProcesses } from "./processes.ts";
 import { machineRandom } from "./random.ts";
+import { thisRuntime } from "./runtime.ts";
 import { openStore, type OpenStore } from "./store.ts";
 import { tableSets } from "./tables.ts";
 
@@ -49,6 +50,7 @@ export function compose(options: {
     }),
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
+    runtime: thisRuntime(thisMachine, environment),
     interaction: options.interaction,
     registry,
     environment,
