@@ -56,7 +56,10 @@ export interface Plan {
    * `lossScale` (f32[1]), `randomState` (i32[4]), `hyper.<group>` (f32[16]); `losses` (f32, batch·context),
    * `lossSum` (f32[1]), `clip` (f32[2]: norm, scale), `parameterSquares`, `updateSquares` (f32[1]),
    * `evaluate.tokens`, `evaluate.targets`, `evaluate.losses`, `evaluate.lossSum`, `evaluate.predictions` (i32).
-   * Decoding: `tokens`, `position` (i32[1]), `logits` (f32, vocabulary).
+   * Decoding: `tokens` (i32, rows of a prefill block; `decode` reads the first), `position` (i32[1]: that of
+   * the first token), `logits` (f32, vocabulary: of the last row).
+   * `randomState` must differ between the micro-batches of a step, or they drop the same elements. Gradients
+   * and moments lie where the parameters lie in their space; frozen ones have none and the others close up.
    */
   readonly inputs: readonly PlannedTensor[];
   /** Tables the host computes once (RoPE): values are written to the tensor before the first phase. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { DoubleProgram } from "#src/graph/doubles.ts";
 import { verifyMemory } from "#src/graph/verify.ts";
 import type { PlannedTensor } from "#src/graph/plan.ts";
-import { assembleTraining, type TrainingOptions } from "./compile.ts";
+import { assembleTraining, type TrainingOptions } from "./training-plan.ts";
 import { configureModel, type ModelRequest } from "./configuration.ts";
 
 const small = { layers: 2, width: 8, heads: 2, vocabularySize: 11, contextLength: 6 } as const;
