@@ -1,5 +1,4 @@
 import { fromBits } from "#src/kernel/reference/binary32.ts";
-import { philox } from "#src/kernel/reference/random.ts";
 
 /** What the elements of a drawn tensor are like; each kind is where some implementation went wrong. */
 export type Kind =
@@ -43,27 +42,31 @@ const awkwardSizes = [
   ...[4095, 4096, 4097, 8191, 8193, 12_289, 20_011],
 ];
 
+/** Spreads every bit of a word over all of it (a bijection). */
+function mix(word: number): number {
+  let z = word | 0;
+  z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return z ^ (z >>> 15);
+}
+
 /** A seeded source of sizes, choices and values: the same key and seed draw the same case anywhere. */
 export class Draw {
-  private counter = 0;
-  private buffered: number[] = [];
+  private state: number;
 
-  constructor(
-    private readonly key: number,
-    private readonly seed: number,
-  ) {}
+  constructor(key: number, seed: number) {
+    this.state = mix(mix(key + 1) ^ seed);
+  }
 
-  /** An unsigned 32-bit word. */
+  /** An unsigned 32-bit word: a Weyl sequence through a mixing function. */
   word(): number {
-    if (this.buffered.length === 0) {
-      this.buffered = [...philox([this.counter++, 0, 0, 0], this.key, this.seed)];
-    }
-    return this.buffered.pop()!;
+    this.state = (this.state + 0x9e3779b9) | 0;
+    return mix(this.state) >>> 0;
   }
 
   /** 0 … count−1. */
   below(count: number): number {
-    return this.word() % count;
+    return Math.floor((this.word() / 2 ** 32) * count);
   }
 
   chance(numerator: number, denominator: number): boolean {
