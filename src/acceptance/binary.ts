@@ -168,3 +168,21 @@ export async function runUnderQemu(
 ): Promise<Outcome> {
   return runToEnd(armCommand(program), options);
 }
+
+/**
+ * Runs a TypeScript program of the repository on an arm64 Bun, with the arm64 kernel library in the
+ * place of this machine's. The emulated Bun starts in about a second.
+ */
+export async function runSourceUnderQemu(
+  words: readonly string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  await buildOnce("", ["--kernels", "--target", "linux-arm64"]);
+  const runtime = Bun.spawn([join(root, "psionic"), "__runtime", "linux-aarch64"], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const path = (await runtime.stdout.text()).trim();
+  if ((await runtime.exited) !== 0) throw new Error("no Bun for arm64 could be had");
+  return runUnderQemu([path, "--conditions=psionic-linux-arm64", ...words], options);
+}
