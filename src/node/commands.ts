@@ -9,6 +9,7 @@ import "./config-show.command.ts";
 import "./doctor.command.ts";
 import "#src/model/plan.command.ts";
 import "#src/train/train.command.ts";
+import "#src/bench/bench.command.ts";
 import "./runtime.command.ts";
 import "./explain.command.ts";
 import "#src/command/list.command.ts";

@@ -13,6 +13,7 @@ export type Role = (parent: ParentProcess, services: Services) => Promise<void>;
  */
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   trainer: async () => (await import("#src/train/child.ts")).runTrainer,
+  bench: async () => (await import("#src/bench/child.ts")).runBench,
 };
 
 /** Takes a role and gives the exit status. The parent's going away ends the process. */
@@ -38,6 +39,7 @@ export async function runRole(name: string): Promise<number> {
 const noInteraction = {
   canAsk: false,
   verbose: false,
+  readLine: async () => null,
   askSecret(question: string): Promise<string> {
     throw new Refusal("input_needed", `an answer is needed: ${question}`, "ask in the parent");
   },

@@ -20,10 +20,11 @@ export const roomImports = {
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
     "train",
   ],
+  bench: ["refusal", "port", "command", "kernel", "model", "train"],
   surface: ["refusal", "port", "codec", "command"],
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
-    ...["train", "validate", "surface"],
+    ...["train", "validate", "bench", "surface"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],
