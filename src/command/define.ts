@@ -42,6 +42,8 @@ export interface Screen {
   readonly colour: boolean;
   /** Data: goes to stdout. */
   print(text: string): void;
+  /** Data that arrives in pieces: goes to stdout as it is, without a line's end. */
+  write(text: string): void;
   /** Talk: goes to stderr. */
   note(text: string): void;
   /** Replaces the block last drawn by `draw` (stderr; nothing when not live). */

@@ -92,6 +92,8 @@ export interface Interaction {
   readonly verbose: boolean;
   /** Asks on the terminal without echo; refused with `input_needed` when nobody can answer. */
   askSecret(question: string): Promise<string>;
+  /** The next line of standard input, after a prompt where somebody sees it; null at its end. */
+  readLine(prompt: string): Promise<string | null>;
 }
 
 declare module "./define.ts" {

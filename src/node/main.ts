@@ -1,7 +1,7 @@
 import { registry } from "#src/command/registry.ts";
 import { runCommandLine } from "#src/surface/cli/door.ts";
 import { interruptSignal } from "#src/surface/cli/interrupt.ts";
-import { askSecret, openTerminal } from "#src/surface/cli/terminal.ts";
+import { askSecret, openTerminal, readLine } from "#src/surface/cli/terminal.ts";
 import { buildInfo } from "./build.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- importing declares the commands
 import "./commands.ts";
@@ -28,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
     version: (await buildInfo()).version,
     signal: interrupt.signal,
     askSecret,
+    readLine,
     compose(options) {
       const composition = compose(options);
       compositions.push(composition);

@@ -12,7 +12,10 @@ export interface PlanEvent {
   readonly task: "text" | "addition";
   readonly model: ModelConfiguration;
   readonly parameters: number;
-  readonly memory: { readonly spaces: Record<string, number>; readonly totalBytes: number };
+  readonly memory: {
+    readonly spaces: Readonly<Record<string, number>>;
+    readonly totalBytes: number;
+  };
   readonly flopsPerToken: number;
   /** Null while a time budget has not fixed it. */
   readonly steps: number | null;

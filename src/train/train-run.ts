@@ -5,12 +5,13 @@ import type { TextDataset } from "#src/dataset/text-dataset.ts";
 import { digestSources } from "#src/dataset/corpus.ts";
 import { reopenDataset } from "#src/dataset/open.ts";
 import { listSources } from "#src/dataset/source.ts";
+import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { ToParent } from "./messages.ts";
 import { PeakStore } from "./peak-store.ts";
 import { openData } from "./prepare-data.ts";
 import type { RunManifest } from "./run-manifest.ts";
-import { countParameters, flopsPerToken, memoryOf, pinnedPlan } from "./run-plan.ts";
+import { pinnedPlan } from "./run-plan.ts";
 import { manifestOf } from "./run-request.ts";
 import { type Run, RunStore } from "./run-store.ts";
 import { type Supervised, superviseTraining } from "./supervise.ts";
@@ -194,11 +195,7 @@ class TrainRun {
     readonly run: Run,
   ) {
     const { manifest } = run;
-    this.#flopsPerToken = flopsPerToken(
-      pinnedPlan(manifest),
-      manifest.model,
-      manifest.contextLength,
-    );
+    this.#flopsPerToken = trainingFlopsPerToken(manifest.model, manifest.contextLength);
     this.#peaks = new PeakStore(context.services.store);
     this.#threads = request.threads ?? null;
     this.#steps = manifest.schedule.steps;
@@ -242,7 +239,7 @@ class TrainRun {
     const { run, context } = this;
     const { manifest } = run;
     const plan = pinnedPlan(manifest);
-    const memory = memoryOf(plan);
+    const cost = costOf(manifest.model, plan, manifest.contextLength);
     const tokensPerStep = manifest.batchSize * manifest.microBatches * manifest.contextLength;
     const steps = manifest.stepsOpen ? null : manifest.schedule.steps;
     const left = steps === null ? null : steps - (this.runs.lastStep(run.id)?.step ?? 0);
@@ -253,8 +250,8 @@ class TrainRun {
       size: manifest.size,
       task: manifest.data.reference.task,
       model: manifest.model,
-      parameters: countParameters(plan).all,
-      memory,
+      parameters: cost.parameters,
+      memory: { spaces: cost.bytesBySpace, totalBytes: cost.bytes },
       flopsPerToken: this.#flopsPerToken,
       steps,
       tokensPerStep,
@@ -263,14 +260,7 @@ class TrainRun {
       expectedSeconds: left === null ? null : this.#expectedSeconds(left * tokensPerStep),
       planDigest: manifest.planDigest,
     });
-    if (memory.totalBytes <= memoryBytes) return;
-    const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-    throw new Refusal(
-      "memory_short",
-      `This run needs ${gigabytes(memory.totalBytes)} of memory and this machine has ${gigabytes(memoryBytes)}.`,
-      "Choose a smaller --size, --batch or --context, or give --recompute.",
-      { neededBytes: memory.totalBytes, memoryBytes, spaces: memory.spaces },
-    );
+    requireMemory(plan, memoryBytes);
   }
 
   /** A guess before anything was measured: exact kernels reach about half of the peak in training. */

@@ -21,6 +21,8 @@ export interface DoorParts {
   readonly signal: AbortSignal;
   /** Asks a person without echo. */
   askSecret(question: string): Promise<string>;
+  /** The next line of standard input; null at its end. Without it there is no input. */
+  readLine?(prompt: string): Promise<string | null>;
   /** Makes the services of one call; nothing is opened before it is used. */
   compose(options: { readonly home: string | undefined; readonly interaction: Interaction }): {
     readonly services: Services;
@@ -151,6 +153,7 @@ function interactionOf(globals: GlobalValues, parts: DoorParts): Interaction {
   return {
     canAsk,
     verbose: globals["verbose"] === true,
+    readLine: async (prompt) => (await parts.readLine?.(canAsk ? prompt : "")) ?? null,
     async askSecret(question) {
       if (canAsk) return parts.askSecret(question);
       throw new Refusal(

@@ -30,6 +30,10 @@ export class TerminalScreen implements Screen {
     this.#around(() => this.terminal.out(`${text}\n`));
   }
 
+  write(text: string): void {
+    this.#around(() => this.terminal.out(text));
+  }
+
   note(text: string): void {
     if (this.options.quiet) return;
     this.#around(() => this.terminal.error(`${text}\n`));

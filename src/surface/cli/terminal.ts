@@ -91,3 +91,13 @@ export async function askSecret(question: string): Promise<string> {
     writeAll(2, "\n");
   }
 }
+
+let lines: AsyncIterator<string> | null = null;
+
+/** The next line of standard input after a prompt on stderr; null at its end. */
+export async function readLine(prompt: string): Promise<string | null> {
+  if (prompt !== "") writeAll(2, prompt);
+  lines ??= console[Symbol.asyncIterator]();
+  const { done, value } = await lines.next();
+  return done === true ? null : value;
+}
