@@ -158,7 +158,7 @@ export interface CpuOptions {
 export function openCpuBackend(options: CpuOptions = {}): Backend & { readonly lane: Lane } {
   const lane = chooseLane(options.lane);
   const threadCount = options.threads ?? 1;
-  const team = kernels().psi_team_open(laneBits[lane], threadCount);
+  const team = kernels().psi_team_open(laneBits[lane], threadCount) as Pointer | null;
   if (team === null) {
     throw new Refusal(
       "backend_unavailable",

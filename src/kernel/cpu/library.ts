@@ -69,7 +69,7 @@ export function allocateNative(sizeBytes: number): Pointer {
       { sizeBytes },
     );
   }
-  return pointer;
+  return pointer as Pointer;
 }
 
 /** Kills this process when its parent dies, as far as the system can do that. */
