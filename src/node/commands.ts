@@ -9,6 +9,8 @@ import "./config-show.command.ts";
 import "./doctor.command.ts";
 import "#src/model/plan.command.ts";
 import "#src/train/train.command.ts";
+import "#src/train/sample.command.ts";
+import "#src/train/chat.command.ts";
 import "#src/bench/bench.command.ts";
 import "./runtime.command.ts";
 import "./explain.command.ts";

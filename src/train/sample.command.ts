@@ -1,0 +1,127 @@
+import * as v from "valibot";
+import { defineCommand } from "#src/command/registry.ts";
+import { isaNames } from "./isa.ts";
+
+defineCommand({
+  name: "sample",
+  summary: "Text from a run's model.",
+  access: "owner",
+  flow: "model",
+  parameters: v.strictObject({
+    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    prompt: v.optional(v.pipe(v.string(), v.description("what the text begins with")), ""),
+    tokens: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.maxValue(1_000_000),
+        v.description("how many"),
+      ),
+      256,
+    ),
+    temperature: v.optional(
+      v.pipe(
+        v.number(),
+        v.minValue(0),
+        v.maxValue(100),
+        v.description("0 takes the likeliest token"),
+      ),
+      0.8,
+    ),
+    topK: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(0),
+        v.description("only the likeliest tokens; 0 for all"),
+      ),
+      0,
+    ),
+    topP: v.optional(
+      v.pipe(
+        v.number(),
+        v.gtValue(0),
+        v.maxValue(1),
+        v.description("only tokens that reach this probability"),
+      ),
+      1,
+    ),
+    seed: v.optional(
+      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.description("decides every draw")),
+      0,
+    ),
+    step: v.optional(
+      v.pipe(
+        v.number(),
+        v.safeInteger(),
+        v.minValue(0),
+        v.description("checkpoint after this step; the newest"),
+      ),
+    ),
+    threads: v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256), v.description("threads; 1")),
+    ),
+    isa: v.optional(v.pipe(v.picklist(isaNames), v.description("kernel lane; the best there is"))),
+  }),
+  positional: ["run"],
+  examples: ['psionic sample latest --prompt "The sea"', "psionic sample book --temperature 0"],
+  async run({ run: wanted, prompt, step, threads, isa, ...sampling }, { services, emit, signal }) {
+    const { RunStore } = await import("./run-store.ts");
+    const { loadModel } = await import("./load-model.ts");
+    const { generate, promptTokens } = await import("./sampler.ts");
+    const { TextStream } = await import("#src/dataset/tokenizer.ts");
+    const run = new RunStore(services.store).resolve(wanted);
+    const model = await loadModel(run, services, { step, threads, isa });
+    const { tokenizer } = model.dataset;
+    emit({
+      type: "model",
+      run: run.id,
+      name: run.name,
+      step: model.step,
+      fallBacks: model.fallBacks,
+      prompt,
+    });
+    const stream = new TextStream(tokenizer);
+    const startMs = services.clock.monotonicMs();
+    const tokens: number[] = [];
+    let text = "";
+    const options = { ...sampling, stop: tokenizer.endOfText };
+    for await (const token of generate(
+      model.session,
+      promptTokens(tokenizer, prompt),
+      options,
+      signal,
+    )) {
+      const piece = stream.push(token);
+      tokens.push(token);
+      text += piece;
+      emit({ type: "token", token, text: piece });
+    }
+    const rest = stream.end();
+    if (rest !== "") emit({ type: "token", token: null, text: rest });
+    model.release();
+    const seconds = (services.clock.monotonicMs() - startMs) / 1000;
+    return {
+      type: "sample",
+      run: run.id,
+      step: model.step,
+      prompt,
+      text: text + rest,
+      tokens: tokens.length,
+      tokensPerSecond: tokens.length / Math.max(1e-9, seconds),
+    };
+  },
+  view: (screen) => ({
+    event(event) {
+      if (event.type === "model") screen.write(String(event["prompt"]));
+      if (event.type === "token") screen.write(String(event["text"]));
+    },
+    result({ tokens, tokensPerSecond, step }) {
+      screen.print("");
+      screen.note(
+        `${tokens} tokens, ${Math.round(tokensPerSecond)} tokens/s, model after step ${step}`,
+      );
+    },
+  }),
+});
