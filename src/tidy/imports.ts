@@ -21,10 +21,6 @@ export const roomImports = {
     "train",
   ],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
-  bench: [
-    ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
-    "train",
-  ],
   surface: ["refusal", "port", "codec", "command"],
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
