@@ -1,0 +1,57 @@
+/** Writes a checkpoint's model in other programs' formats. Every byte read is verified first. */
+import type { Services } from "#src/command/define.ts";
+import { reopenDataset } from "#src/dataset/open.ts";
+import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
+import { compileDecoding } from "#src/model/compile.ts";
+import { exportHuggingFace } from "#src/model/huggingface-export.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
+import { restoreCheckpoint } from "./checkpoint-restore.ts";
+import { Executor } from "./executor.ts";
+import type { Run } from "./run-store.ts";
+
+/** Refuses with `checkpoint_missing`, and as the disk does. */
+export async function exportRun(
+  run: Run,
+  { disk, clock, home }: Services,
+  directory: string,
+  step: number | undefined,
+): Promise<{ readonly step: number }> {
+  const { model, data } = run.manifest;
+  const dataset = await reopenDataset(data.reference, disk);
+  // Nothing is computed here; a plan of capacity 1 says where each parameter lies.
+  const executor = new Executor(
+    openReferenceBackend(),
+    compileDecoding({ model, capacity: 1 }),
+    clock,
+  );
+  const restored = await restoreCheckpoint(disk, `${home.runs}/${run.id}/checkpoints`, executor, {
+    run: run.id,
+    planDigest: null,
+    ...(step === undefined ? {} : { exactStep: step }),
+  });
+  if (!restored)
+    throw new Refusal(
+      "checkpoint_missing",
+      `Run ${run.name} has no checkpoint${step === undefined ? " yet" : ` of step ${step}`}.`,
+      `\`psionic status ${run.name}\` lists them.`,
+      { run: run.id },
+    );
+  const parameters = new Map(executor.plan.parameters.map((tensor) => [tensor.name, tensor]));
+  const { endOfText } = dataset.tokenizer;
+  await exportHuggingFace({
+    model,
+    disk,
+    directory,
+    tokenizerFiles: Object.fromEntries(
+      dataset.tokenizer.files().map(({ name, content }) => [name, content]),
+    ),
+    ...(endOfText === null ? {} : { tokens: { eosTokenIds: [endOfText] } }),
+    read(name) {
+      const tensor = parameters.get(name);
+      assert(tensor, `the model has no parameter ${name}`);
+      return executor.bytes(tensor);
+    },
+  });
+  executor.release();
+  return { step: restored.manifest.step };
+}

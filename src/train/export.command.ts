@@ -1,0 +1,37 @@
+import * as v from "valibot";
+import { defineCommand } from "#src/command/registry.ts";
+
+defineCommand({
+  name: "export",
+  summary: "A run's model as a directory other programs load.",
+  access: "owner",
+  flow: "model",
+  parameters: v.strictObject({
+    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    to: v.optional(v.pipe(v.picklist(["hf"]), v.description("hf: a Hugging Face directory")), "hf"),
+    out: v.pipe(v.string(), v.description("directory to write")),
+    step: v.optional(
+      v.pipe(
+        v.number(),
+        v.safeInteger(),
+        v.minValue(0),
+        v.description("checkpoint after this step; the newest"),
+      ),
+    ),
+  }),
+  positional: ["run"],
+  examples: ["psionic export latest --to hf --out model"],
+  async run({ run: wanted, to, out, step }, { services }) {
+    const { RunStore } = await import("./run-store.ts");
+    const { exportRun } = await import("./export-run.ts");
+    const run = new RunStore(services.store).resolve(wanted);
+    const exported = await exportRun(run, services, out, step);
+    return { run: run.id, name: run.name, to, directory: out, step: exported.step };
+  },
+  view: (screen) => ({
+    result({ name, directory, step }) {
+      screen.print(directory);
+      screen.note(`${name} after step ${step}, for Hugging Face's libraries`);
+    },
+  }),
+});

@@ -1,0 +1,54 @@
+/** The state digest of a checkpoint, from the bytes on the disk as they are now. */
+import type { Services } from "#src/command/define.ts";
+import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { checkpointDirectory } from "#src/train/checkpoint.ts";
+import { checkpointSteps, loadState, readManifest } from "#src/train/checkpoint-restore.ts";
+import { Executor } from "#src/train/executor.ts";
+import { pinnedPlan } from "#src/train/run-plan.ts";
+import type { Run, RunStore } from "#src/train/run-store.ts";
+import { digestState, type StateDigest } from "#src/train/state-digest.ts";
+
+/**
+ * Reads and verifies one checkpoint: the newest, or the one of a step. No older one stands in for
+ * it: a changed bit is refused with `checkpoint_corrupt`, naming tensor and block, a cut-off file
+ * with `checkpoint_truncated`; `replay_differs` when the files are sound but not what was recorded.
+ */
+export async function digestRun(
+  run: Run,
+  runs: RunStore,
+  { disk, clock, home }: Services,
+  wantedStep: number | undefined,
+): Promise<StateDigest> {
+  const directory = `${home.runs}/${run.id}/checkpoints`;
+  const steps = await checkpointSteps(disk, directory);
+  const step = wantedStep ?? steps.at(-1);
+  if (step === undefined || !steps.includes(step))
+    throw new Refusal(
+      "checkpoint_missing",
+      `Run ${run.name} has no checkpoint${step === undefined ? " yet" : ` of step ${step}`}.`,
+      steps.length > 0
+        ? `There are checkpoints of steps ${steps.join(", ")}.`
+        : `\`psionic train --resume ${run.name}\` goes on until there is one.`,
+      { run: run.id, steps },
+    );
+  const plan = pinnedPlan(run.manifest);
+  const executor = new Executor(openReferenceBackend(), plan, clock);
+  try {
+    const path = `${directory}/${checkpointDirectory(step)}`;
+    const manifest = await readManifest(disk, path, { run: run.id, planDigest: plan.digest });
+    await loadState(disk, path, manifest, executor);
+    const state = digestState(executor, step);
+    const recorded = runs.checkpoints(run.id).find((each) => each.step === step)?.stateDigest;
+    if (state.digest === manifest.stateDigest && (recorded ?? state.digest) === state.digest)
+      return state;
+    throw new Refusal(
+      "replay_differs",
+      `The checkpoint after step ${step} of run ${run.name} has another digest than was recorded.`,
+      "Its files or the record were replaced; `psionic replay` tells which is right.",
+      { run: run.id, step, recorded: recorded ?? manifest.stateDigest, found: state.digest },
+    );
+  } finally {
+    executor.release();
+  }
+}

@@ -1,0 +1,45 @@
+import * as v from "valibot";
+import { defineCommand } from "#src/command/registry.ts";
+
+defineCommand({
+  name: "digest",
+  summary: "The digest of a run's state, checked block by block, tensor by tensor.",
+  access: "owner",
+  flow: "proof",
+  parameters: v.strictObject({
+    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    step: v.optional(
+      v.pipe(
+        v.number(),
+        v.safeInteger(),
+        v.minValue(0),
+        v.description("checkpoint after this step; the newest"),
+      ),
+    ),
+    tensors: v.optional(v.pipe(v.boolean(), v.description("list every tensor's root")), false),
+  }),
+  positional: ["run"],
+  examples: ["psionic digest latest", "psionic digest latest --tensors"],
+  async run({ run: wanted, step, tensors }, { services }) {
+    const { RunStore } = await import("#src/train/run-store.ts");
+    const { digestRun } = await import("./digest-run.ts");
+    const runs = new RunStore(services.store);
+    const run = runs.resolve(wanted);
+    const state = await digestRun(run, runs, services, step);
+    return {
+      type: "digest",
+      run: run.id,
+      name: run.name,
+      step: state.step,
+      digest: state.digest,
+      ...(tensors ? { tensors: state.tensors } : {}),
+    };
+  },
+  view: (screen) => ({
+    result({ digest, name, step, tensors }) {
+      screen.print(digest);
+      for (const { name: tensor, root } of tensors ?? []) screen.print(`${root}  ${tensor}`);
+      screen.note(`${name} after step ${step}`);
+    },
+  }),
+});
