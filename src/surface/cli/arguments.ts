@@ -55,13 +55,34 @@ function tokenize(argv: readonly string[], schemas: Readonly<Record<string, Json
     };
   }
   const { tokens } = parseArgs({
-    args: [...argv],
+    args: withOptionalValues(argv, schemas),
     options,
     strict: false,
     allowPositionals: true,
     tokens: true,
   });
   return tokens;
+}
+
+/**
+ * An option that takes a text or stands alone (`--resume`, `--resume latest`) is given the value
+ * `true` where no value follows it.
+ */
+function withOptionalValues(
+  argv: readonly string[],
+  schemas: Readonly<Record<string, JsonSchema>>,
+): string[] {
+  const optional = new Set(
+    Object.entries(schemas)
+      .filter(([, schema]) => allowedTypes(schema).has("boolean") && !isFlag(schema))
+      .flatMap(([key]) => spellings(key).map((name) => `--${name}`)),
+  );
+  const end = argv.indexOf("--");
+  return argv.map((word, index) => {
+    const next = argv[index + 1];
+    const stands = next === undefined || next.startsWith("-");
+    return optional.has(word) && stands && (end < 0 || index < end) ? `${word}=true` : word;
+  });
 }
 
 export interface GlobalValues {
