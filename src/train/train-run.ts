@@ -1,15 +1,12 @@
 /** What `psionic train` does: a new run or one to go on with, trained under supervision. */
 import { encodeCrockford } from "#src/codec/crockford.ts";
 import type { CommandContext } from "#src/command/define.ts";
-import type { TextDataset } from "#src/dataset/text-dataset.ts";
-import { digestSources } from "#src/dataset/corpus.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
-import { listSources } from "#src/dataset/source.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { ToParent } from "./messages.ts";
 import { PeakStore } from "./peak-store.ts";
 import { openData } from "./prepare-data.ts";
+import { resumedRun } from "./resumed-run.ts";
 import type { RunManifest } from "./run-manifest.ts";
 import { pinnedPlan } from "./run-plan.ts";
 import { manifestOf } from "./run-request.ts";
@@ -48,7 +45,7 @@ export async function train(request: TrainRequest, context: CommandContext): Pro
   const run =
     request.resume === false
       ? await newRun(request, context, runs)
-      : await oldRun(request, context, runs);
+      : await resumedRun(request, context, runs);
   return new TrainRun(request, context, runs, run).train();
 }
 
@@ -91,89 +88,6 @@ function nameOf({ name, files }: TrainRequest, runs: RunStore): string {
     const candidate = number === 1 ? base : `${base}-${number}`;
     if (!runs.isNameTaken(candidate)) return candidate;
   }
-}
-
-/** What decides a run's bits is pinned; only how it is computed may be said again. */
-const pinnedOptions = [
-  ...(["size", "seed", "name", "style", "layers", "width", "heads", "groups", "context"] as const),
-  ...([
-    "dropout",
-    "batch",
-    "microBatches",
-    "learningRate",
-    "warmup",
-    "schedule",
-    "optimizer",
-  ] as const),
-  ...([
-    "weightDecay",
-    "clip",
-    "tokenizer",
-    "vocabulary",
-    "textField",
-    "holdOut",
-    "recompute",
-  ] as const),
-  ...(["steps", "checkpointEvery", "evaluateEvery"] as const),
-];
-
-async function oldRun(
-  request: TrainRequest,
-  context: CommandContext,
-  runs: RunStore,
-): Promise<Run> {
-  const { resume } = request;
-  let { files } = request;
-  let run: Run;
-  if (typeof resume === "string") run = runs.resolve(resume);
-  else if (files.length === 1 && (await context.services.disk.stat(files[0]!)) === null) {
-    run = runs.resolve(files[0]!);
-    files = [];
-  } else run = runs.resolve("latest");
-  const given = pinnedOptions.find((option) => request[option] !== undefined);
-  const asPinned = given === "steps" && request.steps === run.manifest.schedule.steps;
-  if (given !== undefined && !asPinned)
-    throw new Refusal(
-      "run_changed",
-      `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} is pinned by run ${run.name} and cannot be given with --resume.`,
-      "Leave it out to go on exactly as planned, or start a new run.",
-      { run: run.id, option: given },
-    );
-  const last = runs.lastStep(run.id)?.step ?? 0;
-  if (run.state === "completed" && last >= run.manifest.schedule.steps)
-    throw new Refusal(
-      "run_finished",
-      `Run ${run.name} has completed all its ${run.manifest.schedule.steps} steps.`,
-      `\`psionic sample ${run.name}\` uses it; \`psionic train\` without --resume starts a new run.`,
-      { run: run.id, steps: last },
-    );
-  if (files.length > 0) await checkSources(run, files, context);
-  return run;
-}
-
-/** Refuses with `run_changed`, naming the file, when given files are not what the run was made from. */
-async function checkSources(
-  run: Run,
-  files: readonly string[],
-  { services }: CommandContext,
-): Promise<void> {
-  const { disk } = services;
-  const { reference } = run.manifest.data;
-  const found = await digestSources(disk, await listSources(disk, files));
-  const pinned =
-    reference.task === "text"
-      ? ((await reopenDataset(reference, disk)) as TextDataset).manifest.sources
-      : [];
-  const changed =
-    found.find(({ sha256 }, index) => pinned[index]?.sha256 !== sha256)?.path ??
-    pinned.slice(found.length)[0]?.name;
-  if (changed === undefined) return;
-  throw new Refusal(
-    "run_changed",
-    `${changed} is not what run ${run.name} began with.`,
-    "Leave the files out to go on with the text as it was, or start a new run with the new text.",
-    { run: run.id, file: changed },
-  );
 }
 
 /** One sitting of a run: what is announced before, reported while and summed up after it. */
