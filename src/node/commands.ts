@@ -3,6 +3,7 @@
  * Importing a file declares its commands; tidy fails on a command file missing here.
  */
 // oxlint-disable import/no-unassigned-import -- declaring is what importing a command file does
+import "#src/demo/demo.command.ts";
 import "./init.command.ts";
 import "./identity.command.ts";
 import "./config-show.command.ts";

@@ -251,6 +251,12 @@ export const codes = {
     false,
     "Recomputing the run gave other bits than were recorded. The message names the first step that differs.",
   ),
+  demo_failed: entry(
+    13,
+    422,
+    false,
+    "Something the demonstration shows did not hold on this machine. The message says what; the run is kept, so that it can be looked at.",
+  ),
   data_empty: entry(
     14,
     422,

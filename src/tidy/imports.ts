@@ -21,10 +21,11 @@ export const roomImports = {
     "train",
   ],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
+  demo: ["refusal", "port", "command", "dataset", "train", "validate"],
   surface: ["refusal", "port", "codec", "command"],
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
-    ...["train", "validate", "bench", "surface"],
+    ...["train", "validate", "bench", "demo", "surface"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],
