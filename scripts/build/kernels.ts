@@ -23,7 +23,7 @@ export interface Library {
  * Flags of every object file. The exact lane forbids contraction and anything of -ffast-math: each
  * rounding is where the source says it is. errno and trapping flags are unused and cost speed only.
  */
-const compileFlags = [
+export const compileFlags = [
   ...["-std=gnu11", "-O3", "-fPIC", "-fvisibility=hidden"],
   ...["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
 ];
@@ -75,7 +75,7 @@ function explainFailure(output: string): BuildFailure {
   return new BuildFailure(`the C compiler cannot find <${header}>: ${advice}`, output);
 }
 
-async function runCompiler(command: readonly string[]): Promise<void> {
+export async function runCompiler(command: readonly string[]): Promise<void> {
   const { succeeded, output } = await runTool(command);
   if (!succeeded) throw explainFailure(`${command.join(" ")}\n${output}`);
   if (output !== "") process.stderr.write(output);
