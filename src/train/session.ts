@@ -19,6 +19,8 @@ import { Trainer, type EvaluationRecord, type TrainingData } from "./trainer.ts"
 const reportEveryMs = 100;
 /** A checkpoint is written at the latest after this long, whatever its interval in steps. */
 const checkpointAgeMs = 5 * 60_000;
+/** How long a due checkpoint waits for the one before it; then it is left out rather than queued. */
+const checkpointPatienceMs = 500;
 
 export interface SessionPorts {
   readonly clock: Clock;
@@ -160,13 +162,13 @@ class Session {
       if (nowMs - this.#lastReportMs >= reportEveryMs || this.#waiting.length >= maximumRecords) {
         this.#report();
         await this.executor.breathe();
-      }
+      } else if (writer.busy) await this.executor.breathe();
       if (isLast) break;
       if (evaluation.everySteps > 0 && trainer.step % evaluation.everySteps === 0)
         await this.#evaluate("sample", writer);
       const isDue = checkpoints.everySteps > 0 && trainer.step % checkpoints.everySteps === 0;
       if (isDue || clock.monotonicMs() - this.#lastCheckpointMs > checkpointAgeMs)
-        this.#checkpoint(writer);
+        await this.#checkpoint(writer);
     }
     return "completed";
   }
@@ -180,16 +182,17 @@ class Session {
     if (evaluation.targets > 0 && evaluation.loss < (this.#best?.loss ?? Infinity)) {
       this.#best = { step: evaluation.step, loss: evaluation.loss };
       const isWorthKeeping = evaluation.step >= this.#manifest.schedule.steps / 2;
-      if (!evaluation.full && isWorthKeeping) this.#checkpoint(writer);
+      if (!evaluation.full && isWorthKeeping) await this.#checkpoint(writer);
     }
     return evaluation;
   }
 
   /** Starts a checkpoint beside the work; a failure is reported and the next one tries again. */
-  #checkpoint(writer: CheckpointWriter): void {
+  async #checkpoint(writer: CheckpointWriter): Promise<void> {
     this.#report();
     const { step } = this.#trainer;
     this.#lastCheckpointMs = this.ports.clock.monotonicMs();
+    await Promise.race([writer.idle(), this.ports.clock.sleep(checkpointPatienceMs)]);
     void this.#write(writer, step).then(
       (written) => {
         if (!written) this.ports.send({ type: "checkpoint-skipped", step });

@@ -10,6 +10,7 @@ import {
   type Finished,
   readFromChild,
   type Start,
+  type ToChild,
   type ToParent,
   unpackRefusal,
 } from "./messages.ts";
@@ -34,6 +35,8 @@ export interface Supervision {
   readonly signal: AbortSignal;
   /** Told everything the trainer says, after it was recorded. */
   onMessage(message: ToParent): void;
+  /** Told the process id of each trainer as it is started. */
+  onSpawn(pid: number): void;
   /** Told when the trainer died and another takes over. */
   onRestart(reason: string, attempt: number): void;
 }
@@ -129,9 +132,10 @@ class Supervisor {
         outcome.reject(error);
       }
     });
-    const stop = () => child.send({ type: "stop" });
+    this.supervision.onSpawn(child.pid);
+    const stop = () => tell(child, { type: "stop" });
     signal.addEventListener("abort", stop);
-    child.send({
+    tell(child, {
       type: "start",
       run: run.id,
       directory,
@@ -141,7 +145,7 @@ class Supervisor {
       isa,
       peakFlops: this.#peakFlops,
       best: this.#best,
-    } satisfies Start);
+    });
     if (signal.aborted) stop();
     try {
       const died = child.exited.then(({ status, signal: name }) =>
@@ -160,7 +164,7 @@ class Supervisor {
 
   /** Lets a child that has said everything go. */
   async #end(child: ChildProcess): Promise<void> {
-    child.send({ type: "end" });
+    tell(child, { type: "end" });
     const { clock } = this.supervision;
     const patience = new AbortController();
     const late = clock.sleep(2_000, patience.signal).then(
@@ -228,6 +232,15 @@ class Supervisor {
       case "refused":
         break;
     }
+  }
+}
+
+/** A message to a child that may have died meanwhile; its end is seen elsewhere. */
+function tell(child: ChildProcess, message: ToChild): void {
+  try {
+    child.send(message);
+  } catch {
+    child.kill("SIGKILL");
   }
 }
 

@@ -28,6 +28,8 @@ export interface PlanEvent {
 
 export interface StartedEvent {
   readonly type: "started";
+  /** The trainer process: killing it is safe at any time, another goes on from the last checkpoint. */
+  readonly trainerPid: number;
   readonly backend: string;
   readonly threads: number;
   readonly plannedBytes: number;

@@ -96,6 +96,7 @@ class TrainRun {
   readonly #peaks: PeakStore;
   readonly #threads: number | null;
   #peakFlops: number | null = null;
+  #trainerPid = 0;
   #steps: number;
   #tokens = 0;
   #loss: number | null = null;
@@ -135,6 +136,7 @@ class TrainRun {
       budgetMs: request.minutes === undefined ? null : request.minutes * 60_000,
       peakFlops: this.#peakFlops,
       signal: context.signal,
+      onSpawn: (pid) => (this.#trainerPid = pid),
       onMessage: (message) => this.#tell(message),
       onRestart: (reason, attempt) => this.#emit({ type: "restart", reason, attempt }),
     });
@@ -198,6 +200,7 @@ class TrainRun {
         const { backend, threads, plannedBytes, peakFlops, step, fallBacks } = message;
         this.#emit({
           type: "started",
+          trainerPid: this.#trainerPid,
           backend,
           threads,
           plannedBytes,
