@@ -2,6 +2,9 @@
 import type { Backend } from "#src/kernel/contract.ts";
 import type { Start } from "./messages.ts";
 
+const burstCount = 8;
+const burstSeconds = 0.02;
+
 export interface OpenedBackend {
   readonly backend: Backend;
   /** FLOP/s of this machine in this lane with these threads; null where it means nothing. */
@@ -17,5 +20,8 @@ export async function openBackend(isa: Start["isa"], threads: number): Promise<O
   const { openCpuBackend } = await import("#src/kernel/cpu/cpu-backend.ts");
   const { measurePeak } = await import("#src/kernel/cpu/measure.ts");
   const backend = openCpuBackend({ lane: isa ?? undefined, threads });
-  return { backend, measurePeak: () => measurePeak(backend.lane, threads) };
+  // Short bursts, of which the fastest counts: other work on the machine takes from most of them.
+  const bursts = () =>
+    Array.from({ length: burstCount }, () => measurePeak(backend.lane, threads, burstSeconds));
+  return { backend, measurePeak: () => Math.max(...bursts()) };
 }
