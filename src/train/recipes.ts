@@ -46,16 +46,17 @@ export const defaultTextSize: SizeName = "micro";
 
 /**
  * Four-digit addition, answer digits reversed, loss on the answer only (Lee et al. 2023): all
- * held-out problems are right from about step 500 on.
+ * held-out problems are right from about step 300 on. Learned positions and wide initial weights
+ * matter: with rotary positions, or a deviation of 0.02, nothing is learned in 500 steps.
  */
 export const additionRecipe = {
   digitCount: 4,
-  model: { style: "gpt2", layers: 2, width: 128, heads: 4, biases: false },
+  model: { style: "gpt2", layers: 2, width: 128, heads: 4, biases: false, deviation: 0.05 },
   batchSize: 256,
   microBatches: 1,
-  steps: 1_000,
+  steps: 600,
   optimizer: "adamw",
-  learningRate: 2e-3,
+  learningRate: 4e-3,
   finalRateRatio: 0.1,
   warmupSteps: 100,
   beta1: 0.9,
