@@ -27,6 +27,7 @@ function shown(result: unknown): string {
     live: false,
     colour: false,
     print: (text: string) => lines.push(text),
+    write: () => {},
     note: () => {},
     draw: () => {},
   };

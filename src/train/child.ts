@@ -94,7 +94,7 @@ class Inbox {
       try {
         read = readFromParent(message);
       } catch (error) {
-        starting.reject(error as Error);
+        starting.reject(error);
         return;
       }
       if (read.type === "start") starting.resolve(read);

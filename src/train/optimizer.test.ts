@@ -35,7 +35,7 @@ function rules(o: Optimizer): Rule {
         p.forEach((x, i) => {
           const gradient = g[i]! + o.weightDecay * x;
           m[i] = o.beta1 * m[i]! + gradient;
-          p[i] = x - lr * (o.nesterov ? gradient + o.beta1 * m[i]! : m[i]!);
+          p[i] = x - lr * (o.nesterov ? gradient + o.beta1 * m[i] : m[i]);
         });
     case "adam":
     case "adamw":
@@ -44,8 +44,8 @@ function rules(o: Optimizer): Rule {
           const gradient = g[i]! + (o.kind === "adam" ? o.weightDecay * x : 0);
           m[i] = o.beta1 * m[i]! + (1 - o.beta1) * gradient;
           v[i] = o.beta2 * v[i]! + (1 - o.beta2) * gradient * gradient;
-          const mHat = m[i]! / (1 - o.beta1 ** t);
-          const vHat = v[i]! / (1 - o.beta2 ** t);
+          const mHat = m[i] / (1 - o.beta1 ** t);
+          const vHat = v[i] / (1 - o.beta2 ** t);
           const decayed = o.kind === "adamw" ? x - lr * o.weightDecay * x : x;
           p[i] = decayed - (lr * mHat) / (Math.sqrt(vHat) + o.epsilon);
         });
@@ -54,7 +54,7 @@ function rules(o: Optimizer): Rule {
         const local = (o.trust * norm(p)) / (norm(g) + o.weightDecay * norm(p) + o.epsilon);
         p.forEach((x, i) => {
           m[i] = o.beta1 * m[i]! + g[i]! + o.weightDecay * x;
-          p[i] = x - lr * local * m[i]!;
+          p[i] = x - lr * local * m[i];
         });
       };
     case "lamb":
@@ -62,8 +62,8 @@ function rules(o: Optimizer): Rule {
         const update = p.map((x, i) => {
           m[i] = o.beta1 * m[i]! + (1 - o.beta1) * g[i]!;
           v[i] = o.beta2 * v[i]! + (1 - o.beta2) * g[i]! * g[i]!;
-          const mHat = m[i]! / (1 - o.beta1 ** t);
-          const vHat = v[i]! / (1 - o.beta2 ** t);
+          const mHat = m[i] / (1 - o.beta1 ** t);
+          const vHat = v[i] / (1 - o.beta2 ** t);
           return mHat / (Math.sqrt(vHat) + o.epsilon) + o.weightDecay * x;
         });
         const ratio = norm(p) / norm(update);

@@ -98,7 +98,6 @@ class TrainRun {
   #peakFlops: number | null = null;
   #trainerPid = 0;
   #steps: number;
-  #tokens = 0;
   #loss: number | null = null;
   #evaluation: EvaluationRecord | null = null;
   #isResumed = false;
@@ -152,7 +151,7 @@ class TrainRun {
 
   /** What a person wants to know before an hour of waiting begins; refuses what cannot fit. */
   #announce(memoryBytes: number, threads: number): void {
-    const { run, context } = this;
+    const { run } = this;
     const { manifest } = run;
     const plan = pinnedPlan(manifest);
     const cost = costOf(manifest.model, plan, manifest.contextLength);
@@ -192,7 +191,6 @@ class TrainRun {
   }
 
   #tell(message: ToParent): void {
-    const { context } = this;
     switch (message.type) {
       case "started": {
         this.#peakFlops = message.peakFlops;
@@ -219,7 +217,6 @@ class TrainRun {
       }
       case "steps":
         for (const record of message.records) {
-          this.#tokens += record.tokens;
           this.#loss = record.loss;
           this.#emit({
             type: "step",

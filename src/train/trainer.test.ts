@@ -36,7 +36,7 @@ test("T-1 two trainers with one seed agree in every bit, and another seed does n
     await take(trainer, 4);
     digests.push(digestState(trainer.executor, trainer.step).digest);
   }
-  expect(digests[0]).toBe(digests[1]!);
+  expect(digests[0]).toBe(digests[1]);
   expect(digests[0]).not.toBe(digests[2]!);
 });
 
