@@ -22,7 +22,7 @@ import {
   temporaryPrefix,
   type UnsealedManifest,
 } from "./checkpoint.ts";
-import { elementCount, type Executor, pieceBytes } from "./executor.ts";
+import { elementCount, type Executor, forEachPiece } from "./executor.ts";
 import { type Retention, sweepCheckpoints } from "./retention.ts";
 import { sealState, type StateTensor, type TensorRoot } from "./state-digest.ts";
 
@@ -43,8 +43,6 @@ export interface WrittenCheckpoint {
 
 export class CheckpointWriter {
   #inFlight: Promise<unknown> | null = null;
-  /** Buffers of the last snapshot, kept for the next one. */
-  #buffers: Uint8Array[] = [];
   #parent: Digest | null;
 
   constructor(
@@ -82,31 +80,22 @@ export class CheckpointWriter {
     return work;
   }
 
-  /** Copies every state tensor into host memory, in pieces below the view limit. */
+  /**
+   * Copies every state tensor into host memory, in pieces below the view limit. The copy lives only
+   * until it is written: between checkpoints a run holds what its plan says and no more.
+   */
   #snapshot(): Map<StateTensor, Uint8Array[]> {
-    const reusable = this.#buffers;
-    const used: Uint8Array[] = [];
     const pieces = new Map<StateTensor, Uint8Array[]>();
-    for (const part of checkpointParts(this.executor.plan))
-      for (const each of part.tensors) {
-        const memory = this.executor.memory(each.tensor.space)!;
-        const sizeBytes = elementCount(each.tensor) * 4;
+    for (const { tensors } of checkpointParts(this.executor.plan))
+      for (const each of tensors) {
+        const { space, offsetBytes } = each.tensor;
+        const memory = this.executor.memory(space)!;
         const copies: Uint8Array[] = [];
-        for (let offset = 0; offset < sizeBytes; offset += pieceBytes) {
-          const source = memory.view(
-            each.tensor.offsetBytes + offset,
-            Math.min(pieceBytes, sizeBytes - offset),
-          );
-          const old = reusable[used.length];
-          const copy =
-            old?.byteLength === source.byteLength ? old : new Uint8Array(source.byteLength);
-          copy.set(source);
-          used.push(copy);
-          copies.push(copy);
-        }
+        forEachPiece(elementCount(each.tensor) * 4, (offset, length) =>
+          copies.push(memory.view(offsetBytes + offset, length).slice()),
+        );
         pieces.set(each, copies);
       }
-    this.#buffers = used;
     return pieces;
   }
 
@@ -259,11 +248,15 @@ function findPieces(
   throw new Error(`no snapshot of ${wanted.name}`);
 }
 
+/** Bytes of a training state: what a checkpoint takes on the disk, and its snapshot in memory. */
+export function stateBytes(plan: Plan): number {
+  const tensors = checkpointParts(plan).flatMap((part) => part.tensors);
+  return tensors.reduce((sum, { tensor }) => sum + elementCount(tensor) * 4, 0);
+}
+
 /** Refuses with `disk_full` when a first checkpoint would not fit beside what is there. */
 export async function checkRoom(disk: Disk, directory: string, plan: Plan): Promise<void> {
-  const neededBytes = checkpointParts(plan)
-    .flatMap((part) => part.tensors)
-    .reduce((sum, each) => sum + elementCount(each.tensor) * 4, 64 * 1024);
+  const neededBytes = stateBytes(plan) + 64 * 1024;
   const freeBytes = await disk.freeBytes(directory);
   if (freeBytes >= neededBytes) return;
   throw new Refusal(

@@ -15,6 +15,8 @@ export interface PlanEvent {
   readonly memory: {
     readonly spaces: Readonly<Record<string, number>>;
     readonly totalBytes: number;
+    /** Held besides while a checkpoint is written, and its size on the disk. */
+    readonly snapshotBytes: number;
   };
   readonly flopsPerToken: number;
   /** Null while a time budget has not fixed it. */

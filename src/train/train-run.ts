@@ -3,6 +3,7 @@ import { encodeCrockford } from "#src/codec/crockford.ts";
 import type { CommandContext } from "#src/command/define.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { stateBytes } from "./checkpoint-writer.ts";
 import type { ToParent } from "./messages.ts";
 import { PeakStore } from "./peak-store.ts";
 import { openData } from "./prepare-data.ts";
@@ -166,7 +167,11 @@ class TrainRun {
       task: manifest.data.reference.task,
       model: manifest.model,
       parameters: cost.parameters,
-      memory: { spaces: cost.bytesBySpace, totalBytes: cost.bytes },
+      memory: {
+        spaces: cost.bytesBySpace,
+        totalBytes: cost.bytes,
+        snapshotBytes: stateBytes(plan),
+      },
       flopsPerToken: this.#flopsPerToken,
       steps,
       tokensPerStep,

@@ -71,6 +71,9 @@ class TrainView implements View<TrainResult> {
     );
     note(`memory     ${bytesText(memory.totalBytes)}: ${spaces.join(", ")}`);
     note(
+      `checkpoint ${bytesText(memory.snapshotBytes)} on the disk, the same in memory while it is written`,
+    );
+    note(
       `compute    ${countText(flopsPerToken)}FLOP per token, ${countText(tokensPerStep)} tokens per step, ${threads} threads`,
     );
     if (steps === null || tokens === null) note("steps      as many as the time allows");
