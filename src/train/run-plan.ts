@@ -31,9 +31,13 @@ export function planOf(settings: PlanSettings): Plan {
   });
 }
 
+/** Compiling a deep model takes a moment, and one command asks for its plan several times. */
+const compiled = new WeakMap<RunManifest, Plan>();
+
 /** The plan of an existing run. Refuses with `run_changed` when it is no longer the one pinned. */
 export function pinnedPlan(manifest: RunManifest): Plan {
-  const plan = planOf(manifest);
+  const plan = compiled.get(manifest) ?? planOf(manifest);
+  compiled.set(manifest, plan);
   if (plan.digest === manifest.planDigest) return plan;
   throw new Refusal(
     "run_changed",

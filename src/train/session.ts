@@ -59,6 +59,8 @@ class Session {
   #waiting: TimedStep[] = [];
   #lastReportMs = 0;
   #lastCheckpointMs = 0;
+  /** The step of the last checkpoint asked for: two reasons for one step write it once. */
+  #lastCheckpointStep = -1;
   #trainingMs = 0;
   #trainingTokens = 0;
 
@@ -191,6 +193,8 @@ class Session {
   async #checkpoint(writer: CheckpointWriter): Promise<void> {
     this.#report();
     const { step } = this.#trainer;
+    if (step === this.#lastCheckpointStep) return;
+    this.#lastCheckpointStep = step;
     this.#lastCheckpointMs = this.ports.clock.monotonicMs();
     await Promise.race([writer.idle(), this.ports.clock.sleep(checkpointPatienceMs)]);
     void this.#write(writer, step).then(

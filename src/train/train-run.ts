@@ -59,6 +59,7 @@ async function newRun(
   const name = nameOf(request, runs);
   const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
   const manifest = manifestOf(request, dataset);
+  requireMemory(pinnedPlan(manifest), (await services.machine.facts()).memoryBytes);
   const id = encodeCrockford(services.random.bytes(5));
   return runs.add({ id, name, createdMs: services.clock.wallMs(), manifest });
 }
@@ -124,7 +125,7 @@ class TrainRun {
     const threads = this.#threads ?? facts.coreCount;
     const peakName = `${request.isa ?? "best"}/${threads}`;
     this.#peakFlops = this.#peaks.get(peakName, clock.wallMs());
-    this.#announce(facts.memoryBytes, threads);
+    this.#announce(threads);
     const supervised = await superviseTraining({
       clock,
       processes,
@@ -150,8 +151,8 @@ class TrainRun {
     this.context.emit({ ...event });
   }
 
-  /** What a person wants to know before an hour of waiting begins; refuses what cannot fit. */
-  #announce(memoryBytes: number, threads: number): void {
+  /** What a person wants to know before an hour of waiting begins. */
+  #announce(threads: number): void {
     const { run } = this;
     const { manifest } = run;
     const plan = pinnedPlan(manifest);
@@ -180,7 +181,6 @@ class TrainRun {
       expectedSeconds: left === null ? null : this.#expectedSeconds(left * tokensPerStep),
       planDigest: manifest.planDigest,
     });
-    requireMemory(plan, memoryBytes);
   }
 
   /** A guess before anything was measured: exact kernels reach about half of the peak in training. */

@@ -203,7 +203,7 @@ export class Trainer {
     throw new Refusal(
       "not_finite",
       `Step ${step + 1} was not taken: ${place}.`,
-      "Lower --learning-rate or resume from an earlier checkpoint; parameters are as they were before the step.",
+      "Parameters are as they were before the step. Start a new run with a lower --learning-rate; the checkpoints of this one can still be sampled.",
       { step: step + 1, ...blamed },
     );
   }
