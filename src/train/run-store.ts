@@ -119,6 +119,11 @@ export class RunStore {
     this.store.run("UPDATE run SET state = ?, heartbeat_ms = ? WHERE id = ?", state, nowMs, id);
   }
 
+  /** The parent of a running run lives. */
+  beat(id: string, nowMs: number): void {
+    this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+  }
+
   /** Marks runs left `running` by a process that is gone; the caller holds the home's lock. */
   closeAbandoned(): void {
     this.store.run("UPDATE run SET state = 'interrupted' WHERE state IN ('running', 'planned')");

@@ -11,6 +11,7 @@ import { checkRoom, type CheckpointFacts, CheckpointWriter } from "./checkpoint-
 import type { Executor } from "./executor.ts";
 import { maximumRecords, packRefusal, type Start, type ToParent } from "./messages.ts";
 import { measurePace, stepsWithin } from "./pace.ts";
+import { checkpointsPerRun } from "./recipes.ts";
 import type { RunManifest } from "./run-manifest.ts";
 import type { TimedStep } from "./run-store.ts";
 import { Trainer, type EvaluationRecord, type TrainingData } from "./trainer.ts";
@@ -113,28 +114,28 @@ class Session {
     await this.#finish(writer, reason);
   }
 
-  /** Measures this machine and fixes the number of steps, once for the life of the run. */
+  /** Fixes the number of steps, once for the life of the run: what the time allows, measured. */
   async #fixSteps(): Promise<void> {
     const { clock } = this.ports;
+    const { budgetMs } = this.start;
+    const { evaluation, schedule, checkpoints } = this.#manifest;
     const pace = await measurePace(this.#trainer, clock);
-    const spentMs = clock.monotonicMs() - this.facts.startedMs;
-    const steps = stepsWithin(
-      pace,
-      (this.start.budgetMs ?? 0) - spentMs,
-      this.#manifest.evaluation.everySteps,
-    );
-    const schedule = {
-      ...this.#manifest.schedule,
-      steps,
-      warmupSteps: Math.min(this.#manifest.schedule.warmupSteps, Math.ceil(steps / 10)),
-    };
-    const checkpointEvery =
-      this.#manifest.checkpoints.everySteps || Math.max(10, Math.ceil(steps / 10));
+    const leftMs = (budgetMs ?? 0) - (clock.monotonicMs() - this.facts.startedMs);
+    // Gone on with without a budget, a run that never began takes its size's usual steps.
+    const steps =
+      budgetMs === null ? schedule.steps : stepsWithin(pace, leftMs, evaluation.everySteps);
     this.#manifest = {
       ...this.#manifest,
-      schedule,
+      schedule: {
+        ...schedule,
+        steps,
+        warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(steps / 10)),
+      },
       stepsOpen: false,
-      checkpoints: { ...this.#manifest.checkpoints, everySteps: checkpointEvery },
+      checkpoints: {
+        ...checkpoints,
+        everySteps: checkpoints.everySteps || Math.max(10, Math.ceil(steps / checkpointsPerRun)),
+      },
     };
     this.#trainer = new Trainer(this.executor, this.#manifest, this.data);
     await this.#trainer.initialise();

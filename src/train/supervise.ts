@@ -20,6 +20,9 @@ import type { Run, RunStore } from "./run-store.ts";
 /** Crashes in a row without a new checkpoint after which the run is given up. */
 export const crashMaximum = 3;
 
+/** Well below the silence after which a run is taken for dead. */
+const heartbeatMs = 5_000;
+
 export interface Supervision {
   readonly clock: Clock;
   readonly processes: Processes;
@@ -55,6 +58,8 @@ export interface Supervised {
 export async function superviseTraining(supervision: Supervision): Promise<Supervised> {
   const { runs, run, clock } = supervision;
   runs.setState(run.id, "running", clock.wallMs());
+  const ended = new AbortController();
+  const beating = keepAlive(supervision, ended.signal);
   try {
     const supervised = await new Supervisor(supervision).run();
     const { reason, step } = supervised.finished;
@@ -69,6 +74,21 @@ export async function superviseTraining(supervision: Supervision): Promise<Super
     runs.recordEvent(run.id, state, { message }, clock.wallMs());
     runs.setState(run.id, state, clock.wallMs());
     throw error;
+  } finally {
+    ended.abort(new Error("the run has ended"));
+    await beating;
+  }
+}
+
+/** Says now and then that the parent lives, also while one step takes minutes. */
+async function keepAlive({ clock, runs, run }: Supervision, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    await clock.sleep(heartbeatMs, ended).catch(() => {});
+    try {
+      if (!ended.aborted) runs.beat(run.id, clock.wallMs());
+    } catch {
+      // A store that cannot be written is met, and refused, by the next record.
+    }
   }
 }
 

@@ -131,12 +131,14 @@ export class Trainer {
     for (const group of this.#groups)
       executor.writeFloats(`hyper.${group}`, this.#hyper.at(step, rate, group === "decay"));
     await executor.run("update");
+    const parameterNorm = Math.sqrt(executor.scalar("parameterSquares"));
+    if (!Number.isFinite(parameterNorm)) this.#refuseUpdate();
     this.#step = step + 1;
     return {
       step: this.#step,
       loss,
       gradientNorm,
-      parameterNorm: Math.sqrt(executor.scalar("parameterSquares")),
+      parameterNorm,
       updateNorm: Math.sqrt(executor.scalar("updateSquares")),
       learningRate: rate,
       tokens: this.tokensPerStep,
@@ -190,6 +192,16 @@ export class Trainer {
     const { seed } = this.settings;
     const high = Math.floor(seed / 2 ** 32);
     this.executor.writeIntegers("randomState", [seed | 0, high | 0, counter | 0, 0]);
+  }
+
+  /** The update itself overflowed: this state is lost, and no checkpoint is written of it. */
+  #refuseUpdate(): never {
+    throw new Refusal(
+      "not_finite",
+      `Step ${this.#step + 1} made the parameters too large for float32.`,
+      "Start a new run with a lower --learning-rate; the last checkpoint is from before this step.",
+      { step: this.#step + 1, label: "update" },
+    );
   }
 
   #refuseStep(batch: Batch, loss: number): never {
