@@ -26,7 +26,7 @@ beforeEach(() => {
 
 /** What a pretended trainer may do. */
 interface Life {
-  say(message: ToParent | unknown): void;
+  say(message: unknown): void;
   die(signal?: string): void;
   readonly attempt: number;
 }
