@@ -1,8 +1,7 @@
 import { plugin } from "bun";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { compileFlags, findCompiler, runCompiler } from "../build/kernels.ts";
-import { root } from "../build/sources.ts";
+import { withScratch } from "../build/sources.ts";
 import { hostTarget, targets } from "../build/target.ts";
 
 /**
@@ -12,9 +11,7 @@ import { hostTarget, targets } from "../build/target.ts";
  *
  *   bun scripts/avx512/emulated.ts 48     cases per operation; 16 when absent
  */
-async function buildEmulated(): Promise<string> {
-  const folder = join(root, ".build/avx512-emulated");
-  mkdirSync(folder, { recursive: true });
+async function buildEmulated(folder: string): Promise<string> {
   const compiler = await findCompiler(hostTarget());
   const avx512 = targets["linux-x64"].lanes["avx512"];
   if (!compiler || !avx512) throw new Error("no C compiler was found");
@@ -43,25 +40,31 @@ async function buildEmulated(): Promise<string> {
   return library;
 }
 
-const casesPerOperation = Number(process.argv[2] ?? 16);
-const library = await buildEmulated();
-void plugin({
-  name: "the emulated library in the place of the product's",
-  setup: (build) => {
-    build.module("#kernels", () => ({ exports: { default: library }, loader: "object" }));
-  },
-});
-// Imported after the library is in place.
-const { openCpuBackend } = await import("#src/kernel/cpu/cpu-backend.ts");
-const { conformReport } = await import("#src/kernel/conformance/comparison.ts");
-
-let differenceCount = 0;
-for (const threads of [1, 3]) {
-  const backend = openCpuBackend({ lane: "avx512", threads });
-  for (const report of conformReport(backend, casesPerOperation)) {
-    differenceCount += report.differences.length;
-    console.log(JSON.stringify({ lane: "avx512", threads, ...report }));
+/** Conforms the emulated lane and returns how many cases differ from the reference. */
+async function conformEmulated(library: string): Promise<number> {
+  plugin({
+    name: "the emulated library in the place of the product's",
+    setup: (build) => {
+      build.module("#kernels", () => ({ exports: { default: library }, loader: "object" }));
+    },
+  });
+  // Imported after the library is in place.
+  const { openCpuBackend } = await import("#src/kernel/cpu/cpu-backend.ts");
+  const { conformReport } = await import("#src/kernel/conformance/comparison.ts");
+  let differenceCount = 0;
+  for (const threads of [1, 3]) {
+    const backend = openCpuBackend({ lane: "avx512", threads });
+    for (const report of conformReport(backend, casesPerOperation)) {
+      differenceCount += report.differences.length;
+      console.log(JSON.stringify({ lane: "avx512", threads, ...report }));
+    }
+    backend.release();
   }
-  backend.release();
+  return differenceCount;
 }
-process.exit(differenceCount > 0 ? 1 : 0);
+
+const casesPerOperation = Number(process.argv[2] ?? 16);
+const differenceCount = await withScratch(async (folder) =>
+  conformEmulated(await buildEmulated(folder)),
+);
+process.exitCode = differenceCount > 0 ? 1 : 0;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { operationNames } from "#src/kernel/conformance/cases.ts";
 import { jsonLines, root, start } from "./binary.ts";
@@ -31,4 +31,39 @@ test.skipIf(whyNoEmulation() !== null)(
     expect(child.exitCode).toBe(0);
   },
   300_000,
+);
+
+const bochsFiles = {
+  "bochs bochs-term": "/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so",
+  bochsbios: "/usr/share/bochs/BIOS-bochs-latest",
+  vgabios: "/usr/share/bochs/VGABIOS-lgpl-latest",
+  "grub-common": "/usr/bin/grub-mkrescue",
+  "grub-pc-bin": "/usr/lib/grub/i386-pc/multiboot.mod",
+  xorriso: "/usr/bin/xorriso",
+};
+
+/** Why Bochs cannot run the lane here, or null when it can. */
+function whyNoBochs(): string | null {
+  if (process.arch !== "x64") return "this is not an x86-64 machine";
+  const missing = Object.entries(bochsFiles).filter(([, path]) => !existsSync(path));
+  return missing.length === 0 ? null : `not installed: ${missing.map(([name]) => name).join(" ")}`;
+}
+
+test.skipIf(whyNoBochs() !== null)(
+  `T-1 the AVX-512 lane gives the bits of exact/1 on an emulated Skylake-X (${whyNoBochs() ?? "Bochs"})`,
+  async () => {
+    const words = [join(root, "scripts/avx512/bochs.ts"), "4"];
+    const child = start([process.execPath, ...words], "", { timeoutMs: 900_000 });
+    const [output, said] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    await child.exited;
+    expect(said).toBe("");
+    const lines = output.replaceAll("\r", "").trimEnd().split("\n");
+    expect(lines[0]).toEndWith("which has the avx512 lane");
+    expect(lines.slice(1)).toEqual([
+      ...operationNames.map((operation) => `${operation} 4 equal 0 different`),
+      `verdict ${4 * operationNames.length} equal 0 different`,
+    ]);
+    expect(child.exitCode).toBe(0);
+  },
+  900_000,
 );

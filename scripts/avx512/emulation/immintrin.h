@@ -38,6 +38,7 @@ EMULATED __m512 emulated_blend(__mmask16 mask, __m512 a, __m512 b) {
   return a;
 }
 EMULATED __m512 emulated_convert(__m512i a) { return __builtin_convertvector((emulated_words)a, __m512); }
+EMULATED __m256d emulated_half(__m512d a, int half) { return (__m256d){a[4 * half], a[4 * half + 1], a[4 * half + 2], a[4 * half + 3]}; }
 
 #define _mm512_loadu_ps(p) emulated_load(p)
 #define _mm512_storeu_ps(p, a) emulated_store(p, a)
@@ -63,3 +64,6 @@ EMULATED __m512 emulated_convert(__m512i a) { return __builtin_convertvector((em
 #define _mm512_slli_epi32(a, count) ((__m512i)((emulated_unsigned)(a) << (count)))
 #define _mm512_srai_epi32(a, count) ((__m512i)((emulated_words)(a) >> (count)))
 #define _mm512_cvtepi32_ps(a) emulated_convert(a)
+#define _mm512_castps_pd(a) ((__m512d)(a))
+#define _mm512_castps512_ps256(a) ((__m256)emulated_half((__m512d)(a), 0))
+#define _mm512_extractf64x4_pd(a, half) emulated_half(a, half)
