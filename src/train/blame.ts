@@ -36,6 +36,19 @@ export function blameOperation(
   return walk(executor, "norm");
 }
 
+/**
+ * The operation of the update phase whose results hold a NaN or an infinity, looked at after the
+ * phase ran (it cannot be walked again: it changes what it reads). Null when none is left to see.
+ */
+export function blameUpdate(executor: Executor): Blame | null {
+  const { from, to } = executor.phase("update");
+  for (let index = from; index < to; index++) {
+    const bad = badOutput(executor, executor.plan.calls[index]!);
+    if (bad) return { ...bad, label: executor.plan.labels[index] ?? `call ${index}` };
+  }
+  return null;
+}
+
 function badParameter(executor: Executor): Blame | null {
   for (const tensor of executor.plan.parameters) {
     const memory = executor.memory(tensor.space);

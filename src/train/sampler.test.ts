@@ -4,6 +4,7 @@ import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts
 import { compileDecoding } from "#src/model/compile.ts";
 import { configureModel, type ModelConfiguration } from "#src/model/configuration.ts";
 import { machineClock } from "#src/node/clock.ts";
+import type { Refusal } from "#src/refusal/refusal.ts";
 import { DecodingSession } from "./decoding-session.ts";
 import { Executor } from "./executor.ts";
 import { generate, promptTokens, type GenerateOptions } from "./sampler.ts";
@@ -88,6 +89,18 @@ test("T-8 generation ends at the stop token without giving it out, and when told
   const given = [];
   for await (const token of generate(decoding, prompt, options, aborted)) given.push(token);
   expect(given).toEqual([]);
+});
+
+test("T-8 a model with a NaN among its parameters is refused rather than sampled", async () => {
+  const decoding = session("gpt2", 4);
+  decoding.executor.floats(decoding.executor.plan.parameters[0]!)[2] = NaN;
+  const work = text(decoding);
+  expect(
+    await work.then(
+      () => null,
+      (error: Refusal) => error.code,
+    ),
+  ).toBe("not_finite");
 });
 
 test("T-8 an empty prompt begins with a line's end where there is no end of text", () => {

@@ -1,5 +1,6 @@
 /** Text from a model, token by token; the same for the same model, prompt, options and seed. */
 import type { Tokenizer } from "#src/dataset/tokenizer.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 import type { DecodingSession } from "./decoding-session.ts";
 import { chooseToken, Dice, type SamplingOptions } from "./token-choice.ts";
 
@@ -21,11 +22,24 @@ export async function* generate(
   let logits = await session.read(prompt);
   for (let position = 0; position < options.tokens; position++) {
     if (signal?.aborted) return;
+    checkLogits(logits);
     const token = chooseToken(logits, options, dice.at(position));
     if (token === options.stop) return;
     yield token;
     if (position + 1 < options.tokens) logits = await session.read([token]);
   }
+}
+
+/** A damaged or burst model has no text to give. Refuses with `not_finite`. */
+function checkLogits(logits: Float32Array): void {
+  const element = logits.findIndex((value) => !Number.isFinite(value));
+  if (element < 0) return;
+  throw new Refusal(
+    "not_finite",
+    "The model's logits are not finite numbers: its parameters are damaged or were trained to bursting.",
+    "Sample an earlier checkpoint with --step, or train again with a lower --learning-rate.",
+    { element },
+  );
 }
 
 /** The tokens of a prompt; an empty one begins as a document does, or after a line's end. */

@@ -4,6 +4,7 @@
  */
 import { philoxOfSeed, type Philox } from "#src/dataset/philox.ts";
 import { exponential } from "#src/model/rope-table.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 
 export interface SamplingOptions {
   /** 0 takes the most likely token. */
@@ -44,10 +45,19 @@ export function mostLikely(logits: Float32Array): number {
 
 /**
  * The token that a number u in [0, 1) chooses: tokens in descending order of logit (ties by index),
- * cut by topK, then by topP of what is left, then by u.
+ * cut by topK, then by topP of what is left, then by u. Refuses with `not_finite` where the model
+ * computes no numbers: a token drawn from NaN would look like an answer.
  */
 export function chooseToken(logits: Float32Array, options: SamplingOptions, u: number): number {
   const { temperature, topK, topP } = options;
+  const bad = logits.findIndex((logit) => !Number.isFinite(logit));
+  if (bad >= 0)
+    throw new Refusal(
+      "not_finite",
+      `The model gives ${logits[bad]} as the logit of token ${bad}.`,
+      "Its parameters are damaged or its training burst; sample from an earlier checkpoint with --step.",
+      { token: bad, operation: "head" },
+    );
   if (temperature === 0 || topK === 1) return mostLikely(logits);
   const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
   const kept = topK > 0 ? order.slice(0, topK) : order;

@@ -104,6 +104,17 @@ test("T-1 weights too large to multiply are refused by the operation that overfl
   expect(String(refusal.details["label"])).toContain("feedForward");
 });
 
+test("T-1 an update that overflows is refused by its operation", async () => {
+  const { schedule } = tinyManifest();
+  const trainer = tinyTrainer(
+    tinyManifest({ schedule: { ...schedule, kind: "constant", warmupSteps: 0, peakRate: 3e38 } }),
+  );
+  await trainer.initialise();
+  const refusal = await refusalOf(trainer.trainStep());
+  expect(refusal.code).toBe("not_finite");
+  expect(refusal.details).toMatchObject({ step: 1, operation: "adam" });
+});
+
 test("T-9 a row counts as right only when all its counted targets are predicted", () => {
   const targets = Int32Array.of(-1, 3, 4, -1, 5, 6, -1, -1, -1);
   const predictions = Int32Array.of(9, 3, 4, 9, 5, 7, 0, 0, 0);

@@ -5,7 +5,7 @@
  */
 import type { Batch } from "#src/dataset/dataset.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { blameOperation } from "./blame.ts";
+import { blameOperation, blameUpdate } from "./blame.ts";
 import type { Executor } from "./executor.ts";
 import { HyperVectors, type Optimizer } from "./optimizer.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
@@ -196,11 +196,13 @@ export class Trainer {
 
   /** The update itself overflowed: this state is lost, and no checkpoint is written of it. */
   #refuseUpdate(): never {
+    const blamed = blameUpdate(this.executor);
+    const place = blamed ? ` at ${blamed.label} (${blamed.tensor}, element ${blamed.element})` : "";
     throw new Refusal(
       "not_finite",
-      `Step ${this.#step + 1} made the parameters too large for float32.`,
+      `Step ${this.#step + 1} made the parameters too large for float32${place}.`,
       "Start a new run with a lower --learning-rate; the last checkpoint is from before this step.",
-      { step: this.#step + 1, label: "update" },
+      { step: this.#step + 1, ...(blamed ?? { label: "update" }) },
     );
   }
 
