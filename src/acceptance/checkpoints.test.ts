@@ -288,13 +288,14 @@ describe("T-6 numbers that are none", () => {
     const sampled = await runBinary(["sample", "latest", "--tokens", "8", "--json"], {
       home: copy,
     });
-    expect(lastLine(sampled.stdout)).toMatchObject({ type: "refusal" });
+    expect(sampled.status).toBe(14);
+    expect(lastLine(sampled.stdout)).toMatchObject({ type: "refusal", code: "not_finite" });
   });
 
   test("T-6 a learning rate that bursts the run is refused naming the operation", async () => {
     const wild = folder.file("wild");
     const { status, stdout } = await runBinary(
-      ["train", ...words, "--learning-rate", "1e30", "--clip", "0", "--json"],
+      ["train", ...words, "--learning-rate", "1e13", "--clip", "0", "--json"],
       { home: wild },
     );
     const refusal = lastLine(stdout);
