@@ -16,7 +16,7 @@ export function trainView(screen: Screen): View<TrainResult> {
 class TrainView implements View<TrainResult> {
   readonly #losses = new Series();
   #evaluation = "";
-  #checkpoint = "";
+  #checkpoint = "no checkpoint yet";
   #speed = 0;
   #task = "text";
   #printedAt = 0;
@@ -96,26 +96,26 @@ class TrainView implements View<TrainResult> {
     this.#losses.add(loss);
     this.#speed = this.#speed === 0 ? tokensPerSecond : 0.9 * this.#speed + 0.1 * tokensPerSecond;
     const done = step / of;
-    const line = [
-      `step ${step}/${of}`,
-      `loss ${loss.toFixed(4)}${this.#evaluation}`,
-      `${countText(this.#speed)} tok/s`,
-      `${percentText(percentOfPeak)} of peak`,
-      `${secondsText(etaSeconds)} left`,
-    ].join("  ");
+    const progress = `step ${step}/${of}  loss ${loss.toFixed(4)}${this.#evaluation}`;
+    // One step's time jumps about; people want to know how it goes on the whole.
+    const calm = this.#speed / tokensPerSecond;
+    const percent = percentOfPeak === null ? null : percentOfPeak * calm;
+    const pace = `${countText(this.#speed)} tok/s  ${percentText(percent)} of peak`;
+    const left = `${secondsText(etaSeconds / calm)} left`;
     if (!this.screen.live) {
       const mark = Math.floor(done * plainLines);
-      if (mark > this.#printedAt || step === 1) this.screen.note(line);
+      if (mark > this.#printedAt || step === 1) this.screen.note(`${progress}  ${pace}  ${left}`);
       this.#printedAt = mark;
       return;
     }
-    const width = Math.max(10, Math.min(60, this.screen.columns - 12));
+    const width = Math.max(10, Math.min(60, this.screen.columns - 26));
     const filled = Math.round(done * width);
     this.screen.draw([
-      `${"━".repeat(filled)}${"─".repeat(width - filled)} ${(done * 100).toFixed(0)} %`,
-      line,
-      `loss  ${sparkline(this.#losses.values, width)}`,
-      `rate ${learningRate.toExponential(2)}  gradient norm ${gradientNorm.toFixed(3)}  ${this.#checkpoint}`,
+      `${"━".repeat(filled)}${"─".repeat(width - filled)} ${(done * 100).toFixed(0)} %  ${left}`,
+      progress,
+      `loss ${sparkline(this.#losses.values, width - 5)}`,
+      `${pace}  rate ${learningRate.toExponential(1)}  gradient ${gradientNorm.toFixed(2)}`,
+      this.#checkpoint,
     ]);
   }
 
