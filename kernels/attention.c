@@ -1,6 +1,6 @@
 // Causal attention with grouped heads (docs/NUMERICS.md §7). A task is one batch entry's key/value group
 // (and, forward, a range of its queries): keys and values are packed once, queries go through in small
-// blocks, and scores exist for one block of rows only. Masked scores are +0, which under the flush rule
+// blocks, and scores exist for one block of rows only. Masked weights are zero, which under the flush rule
 // leaves every chain as if the key were not there.
 #include "embedding.c"
 
@@ -44,12 +44,14 @@ static attention_buffers attention_layout(const attention_shape *s, float *base)
   return b;
 }
 
-// scores (rows × columns, stride padded) = a · panelsᵀ over the head, chunk by chunk.
-// Both operands were packed chunk after chunk of the head dimension.
-static void head_products(const float *a, const float *panels, int64_t padded_outputs, int64_t size, float *out, int64_t stride, int64_t rows, int64_t columns) {
+// scores (rows × columns, stride padded) = a · panelsᵀ over the head, chunk by chunk. Both operands were packed
+// chunk after chunk of the head dimension. Row r sees columns 0 … reach + r: tiles beyond that are left out.
+static void head_products(const float *a, const float *panels, int64_t padded_outputs, int64_t size, float *out, int64_t stride, int64_t rows, int64_t columns, int64_t reach) {
   for (int64_t d = 0; d < size; d += PSI_CHUNK) {
     int64_t count = smaller(PSI_CHUNK, size - d);
-    block_product(count, a + QUERY_ROWS * d, panels + padded_outputs * d, out, stride, d ? CHAIN_ADD : CHAIN_STORE, rows, columns);
+    for (int64_t c = 0; c < columns; c += TILE_COLUMNS)
+      for (int64_t r = larger(0, (c - reach) / TILE_ROWS * TILE_ROWS); r < rows; r += TILE_ROWS)
+        tile(count, a + QUERY_ROWS * d + r * count, panels + padded_outputs * d + c * count, out + r * stride + c, stride, d ? CHAIN_ADD : CHAIN_STORE, rows - r, columns - c);
   }
 }
 
@@ -78,25 +80,31 @@ static void pack_terms_b(float *out, const float *source, int64_t stride, int64_
   }
 }
 
-// out (rows × padded size) = Σ over `visible` keys of weights (rows × visible, stride) times packed terms, chunked from key 0.
-static void weighted_sum(const float *weights, int64_t stride, float *packed_weights, const float *terms, int64_t total_terms, int64_t padded_size, float *out, int64_t rows, int64_t visible) {
+// out (rows × padded size) = Σ over keys of weights (rows × visible, stride) times packed terms, chunked from key 0.
+// Row r has weights for keys 0 … reach + r; a tile's chain ends where its last row's weights do.
+static void weighted_sum(const float *weights, int64_t stride, float *packed_weights, const float *terms, int64_t total_terms, int64_t padded_size, float *out, int64_t rows, int64_t visible, int64_t reach) {
   for (int64_t k = 0; k < visible; k += PSI_CHUNK) {
+    // Panels of the terms are `whole` long.
     int64_t whole = smaller(PSI_CHUNK, total_terms - k), count = smaller(whole, visible - k);
-    pack_a(packed_weights, weights + k, stride, 1, rows, count, 0, divide_up(rows, TILE_ROWS));
-    // Panels of the terms are `whole` long; the chain stops after `count` steps.
-    for (int64_t c = 0; c < padded_size; c += TILE_COLUMNS)
-      for (int64_t r = 0; r < rows; r += TILE_ROWS)
-        tile(count, packed_weights + r * count, terms + padded_size * k + c * whole, out + r * padded_size + c, padded_size, k ? CHAIN_ADD : CHAIN_STORE, rows - r, TILE_COLUMNS);
+    for (int64_t r = 0; r < rows; r += TILE_ROWS) {
+      int64_t steps = smaller(count, reach + r + TILE_ROWS - k);
+      if (steps <= 0) continue;
+      pack_a(packed_weights, weights + r * stride + k, stride, 1, rows - r, steps, 0, 1);
+      for (int64_t c = 0; c < padded_size; c += TILE_COLUMNS)
+        tile(steps, packed_weights, terms + padded_size * k + c * whole, out + r * padded_size + c, padded_size, k ? CHAIN_ADD : CHAIN_STORE, rows - r, TILE_COLUMNS);
+    }
   }
 }
 
-// Scales the first `visible` scores of a row and zeroes the rest up to `padded`.
+// Scales the first `visible` scores of a row; the rest up to `padded` (a multiple of 16) become minus infinity,
+// whose exponential is +0: it changes neither the maximum nor any lane of a sum.
 INLINE void scale_row(float *row, int64_t visible, int64_t padded, float scale) {
   vn factor = vn_set(scale);
   int64_t j = 0;
   for (; j + WIDTH <= visible; j += WIDTH) vn_store(row + j, vn_mul(vn_load(row + j), factor));
   for (; j < visible; j++) row[j] = row[j] * scale;
-  for (; j < padded; j++) row[j] = 0;
+  for (; j < padded && j % WIDTH; j++) row[j] = -__builtin_inff();
+  for (; j < padded; j += WIDTH) vn_store(row + j, vn_set(-__builtin_inff()));
 }
 
 static void attention(const psi_call *call, psi_worker *w) {
@@ -126,16 +134,17 @@ static void attention(const psi_call *call, psi_worker *w) {
         int64_t i0 = block * QUERY_ROWS, rows = smaller(QUERY_ROWS, s.queries - i0);
         int64_t row0 = entry * s.queries + i0, visible = smaller(s.keys, i0 + rows + first), padded = round_up(visible, TILE_COLUMNS);
         pack_rows_a(b.query, query + row0 * s.query_stride + h * s.size, s.query_stride, rows, s.size);
-        head_products(b.query, b.keys, padded_used, s.size, b.scores, b.padded_keys, rows, padded);
+        head_products(b.query, b.keys, padded_used, s.size, b.scores, b.padded_keys, rows, padded, i0 + first);
         for (int64_t r = 0; r < rows; r++) {
           float *row = b.scores + r * b.padded_keys;
-          int64_t seen = smaller(s.keys, i0 + r + first + 1);
+          int64_t seen = smaller(s.keys, i0 + r + first + 1), whole = round_up(seen, 16);
           scale_row(row, seen, padded, s.scale);
-          float maximum = row_maximum(row, seen), *statistic = statistics + ((row0 + r) * s.heads + h) * 2;
+          float maximum = row_maximum(row, whole), *statistic = statistics + ((row0 + r) * s.heads + h) * 2;
           statistic[0] = maximum;
-          statistic[1] = row_exponentials(row, seen, maximum);
+          statistic[1] = row_exponentials(row, whole, maximum);
+          memset(row + whole, 0, (padded - whole) * sizeof(float));
         }
-        weighted_sum(b.scores, b.padded_keys, b.weights, b.values, used, b.padded_size, b.out, rows, visible);
+        weighted_sum(b.scores, b.padded_keys, b.weights, b.values, used, b.padded_size, b.out, rows, visible, i0 + first);
         for (int64_t r = 0; r < rows; r++) {
           float inverse = 1.0f / statistics[((row0 + r) * s.heads + h) * 2 + 1], *po = out + (row0 + r) * s.out_stride + h * s.size;
           const float *sum = b.out + r * b.padded_size;
@@ -178,13 +187,15 @@ static backward_buffers backward_layout(const attention_shape *s, float *base) {
   return b;
 }
 
-// chain (keys × padded size) goes on with this block's rows: chain += weightsᵀ · terms, query by query.
-static void continue_key_chain(const float *weights, int64_t stride, float *packed, const float *terms, int64_t padded_size, float *chain, int64_t rows, int64_t visible, int starts) {
-  int64_t panels = divide_up(visible, TILE_ROWS);
-  pack_a(packed, weights, stride, 0, visible, rows, 0, panels);
-  for (int64_t c = 0; c < padded_size; c += TILE_COLUMNS)
-    for (int64_t r = 0; r < panels * TILE_ROWS; r += TILE_ROWS)
-      tile_full(rows, packed + r * rows, terms + c * rows, chain + r * padded_size + c, padded_size, starts ? CHAIN_STORE : CHAIN_CONTINUE);
+// chain (keys × padded size) goes on with this block's rows: chain += weightsᵀ · terms, query by query. Keys from
+// `first` on are seen by the block's later queries only; the others' weights are zero and left out.
+static void continue_key_chain(const float *weights, int64_t stride, float *packed, const float *terms, int64_t padded_size, float *chain, int64_t rows, int64_t visible, int64_t first) {
+  for (int64_t r = 0; r < visible; r += TILE_ROWS) {
+    int64_t skipped = larger(0, r - first), steps = rows - skipped;
+    pack_a(packed, weights + skipped * stride + r, stride, 0, visible - r, steps, 0, 1);
+    for (int64_t c = 0; c < padded_size; c += TILE_COLUMNS)
+      tile_full(steps, packed, terms + c * rows + skipped * TILE_COLUMNS, chain + r * padded_size + c, padded_size, CHAIN_CONTINUE);
+  }
 }
 
 // Adds the finished chains of a chunk of queries onto the totals.
@@ -219,27 +230,28 @@ static void attention_backward(const psi_call *call, psi_worker *w) {
           const float *q = query + row0 * s.query_stride + h * s.size, *g = out_gradient + row0 * out_gradient_stride + h * s.size;
           pack_rows_a(b.query, q, s.query_stride, rows, s.size);
           pack_rows_a(b.out_gradient, g, out_gradient_stride, rows, s.size);
-          head_products(b.query, b.keys, b.padded_keys, s.size, b.scores, b.padded_keys, rows, padded);
-          head_products(b.out_gradient, b.values, b.padded_keys, s.size, b.products, b.padded_keys, rows, padded);
+          head_products(b.query, b.keys, b.padded_keys, s.size, b.scores, b.padded_keys, rows, padded, i0);
+          head_products(b.out_gradient, b.values, b.padded_keys, s.size, b.products, b.padded_keys, rows, padded, i0);
           for (int64_t r = 0; r < rows; r++) {
             float *p = b.scores + r * b.padded_keys, *ds = b.products + r * b.padded_keys;
             const float *statistic = statistics + ((row0 + r) * s.heads + h) * 2;
-            int64_t seen = i0 + r + 1;
+            int64_t seen = i0 + r + 1, whole = round_up(seen, 16);
             float inverse = 1.0f / statistic[1], delta = row_product(g + r * out_gradient_stride, out + (row0 + r) * s.out_stride + h * s.size, s.size);
             scale_row(p, seen, padded, s.scale);
             vn vm_ = vn_set(statistic[0]), vi = vn_set(inverse), vd = vn_set(delta), vs = vn_set(s.scale);
-            for (int64_t j = 0; j < padded; j += WIDTH) {
+            for (int64_t j = 0; j < whole; j += WIDTH) {
               vn probability = vn_mul(vn_exp(vn_sub(vn_load(p + j), vm_)), vi);
               vn_store(p + j, probability);
               vn_store(ds + j, vn_mul(vn_mul(probability, vn_sub(vn_load(ds + j), vd)), vs));
             }
-            for (int64_t j = seen; j < padded; j++) p[j] = ds[j] = 0;
+            memset(p + whole, 0, (padded - whole) * sizeof(float));
+            memset(ds + whole, 0, (padded - whole) * sizeof(float));
           }
           pack_b(b.query_terms, q, s.query_stride, 0, s.size, rows, 0, b.padded_size / TILE_COLUMNS);
           pack_b(b.out_terms, g, out_gradient_stride, 0, s.size, rows, 0, b.padded_size / TILE_COLUMNS);
-          continue_key_chain(b.products, b.padded_keys, b.weights, b.query_terms, b.padded_size, b.key_chain, rows, visible, 0);
-          continue_key_chain(b.scores, b.padded_keys, b.weights, b.out_terms, b.padded_size, b.value_chain, rows, visible, 0);
-          weighted_sum(b.products, b.padded_keys, b.weights, b.key_terms, T, b.padded_size, b.query_gradient, rows, visible);
+          continue_key_chain(b.products, b.padded_keys, b.weights, b.query_terms, b.padded_size, b.key_chain, rows, visible, i0);
+          continue_key_chain(b.scores, b.padded_keys, b.weights, b.out_terms, b.padded_size, b.value_chain, rows, visible, i0);
+          weighted_sum(b.products, b.padded_keys, b.weights, b.key_terms, T, b.padded_size, b.query_gradient, rows, visible, i0);
           for (int64_t r = 0; r < rows; r++) memcpy(query_gradient + (row0 + r) * query_gradient_stride + h * s.size, b.query_gradient + r * b.padded_size, s.size * sizeof(float));
         }
         close_chain(b.key_total, b.key_chain, chain_length, !chains_closed);

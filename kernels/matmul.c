@@ -27,45 +27,64 @@ static psi_scratch product_scratch(int64_t M, int64_t N, int64_t K) {
   return (psi_scratch){bytes, 0};
 }
 
-static void product_epilogue(const product *p, int64_t row, int64_t column, int64_t rows, int64_t columns) {
-  for (int64_t r = row; r < row + rows; r++) {
-    float *out = p->out + r * p->out_stride, *auxiliary = p->auxiliary ? p->auxiliary + r * p->auxiliary_stride : 0;
-    const float *residual = p->residual ? p->residual + r * p->residual_stride : 0;
-    for (int64_t c = column; c < column + columns; c += WIDTH) {
-      int64_t valid = smaller(column + columns - c, WIDTH);
-      float part[4][WIDTH];
-      int whole = valid == WIDTH;
-      float *po = out + c, *px = auxiliary ? auxiliary + c : 0;
-      const float *pb = p->bias ? p->bias + c : 0, *pr = residual ? residual + c : 0;
-      if (!whole) {  // through buffers at the right edge
-        for (int l = 0; l < WIDTH; l++) {
-          part[0][l] = l < valid ? po[l] : 0;
-          if (pb) part[1][l] = l < valid ? pb[l] : 0;
-          if (pr) part[2][l] = l < valid ? pr[l] : 0;
-          if (px && p->activation == 2) part[3][l] = l < valid ? px[l] : 0;
-        }
-        po = part[0];
-        if (pb) pb = part[1];
-        if (pr) pr = part[2];
-        if (px) px = part[3];
-      }
-      vn total = vn_load(po);
-      if (pb) total = vn_add(total, vn_load(pb));
-      if (p->activation == 1) {
-        if (px) vn_store(px, total);
+// The epilogue of whole vectors; the flags are constants where it is expanded, so each use is a plain loop.
+INLINE void epilogue_vectors(const product *p, int64_t row, int64_t column, int64_t rows, int64_t columns, int bias, int activation, int residual) {
+  float *out = p->out + row * p->out_stride + column;
+  float *auxiliary = p->auxiliary ? p->auxiliary + row * p->auxiliary_stride + column : 0;
+  const float *added = residual ? p->residual + row * p->residual_stride + column : 0;
+  for (int64_t c = 0; c < columns; c += WIDTH) {
+    vn b = bias ? vn_load(p->bias + column + c) : vn_set(0);
+    for (int64_t r = 0; r < rows; r++) {
+      vn total = vn_load(out + r * p->out_stride + c);
+      if (bias) total = vn_add(total, b);
+      if (activation == 1) {
+        if (auxiliary) vn_store(auxiliary + r * p->auxiliary_stride + c, total);
         total = vn_gelu(total);
-      } else if (p->activation == 2) {
-        total = vn_mul(total, vn_gelu_derivative(vn_load(px)));
       }
-      if (pr) total = vn_add(vn_load(pr), total);
-      vn_store(po, total);
-      if (!whole)
-        for (int l = 0; l < valid; l++) {
-          out[c + l] = part[0][l];
-          if (auxiliary && p->activation == 1) auxiliary[c + l] = part[3][l];
-        }
+      if (activation == 2) total = vn_mul(total, vn_gelu_derivative(vn_load(auxiliary + r * p->auxiliary_stride + c)));
+      if (residual) total = vn_add(vn_load(added + r * p->residual_stride + c), total);
+      vn_store(out + r * p->out_stride + c, total);
     }
   }
+}
+
+// The right edge: columns that do not fill a vector go through buffers.
+static void epilogue_edge(const product *p, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+  for (int64_t r = row; r < row + rows; r++) {
+    float out[WIDTH] = {0}, bias[WIDTH] = {0}, auxiliary[WIDTH] = {0}, residual[WIDTH] = {0};
+    product one = *p;
+    for (int64_t l = 0; l < columns; l++) {
+      out[l] = p->out[r * p->out_stride + column + l];
+      if (p->bias) bias[l] = p->bias[column + l];
+      if (p->auxiliary && p->activation == 2) auxiliary[l] = p->auxiliary[r * p->auxiliary_stride + column + l];
+      if (p->residual) residual[l] = p->residual[r * p->residual_stride + column + l];
+    }
+    one.out = out;
+    if (p->bias) one.bias = bias;
+    if (p->auxiliary) one.auxiliary = auxiliary;
+    if (p->residual) one.residual = residual;
+    epilogue_vectors(&one, 0, 0, 1, WIDTH, !!p->bias, p->activation, !!p->residual);
+    for (int64_t l = 0; l < columns; l++) {
+      p->out[r * p->out_stride + column + l] = out[l];
+      if (p->auxiliary && p->activation == 1) p->auxiliary[r * p->auxiliary_stride + column + l] = auxiliary[l];
+    }
+  }
+}
+
+static __attribute__((noinline)) void product_epilogue(const product *p, int64_t row, int64_t column, int64_t rows, int64_t columns) {
+  int64_t whole = columns / WIDTH * WIDTH;
+  if (whole) {
+#define EXPAND(BIAS, ACTIVATION, RESIDUAL) epilogue_vectors(p, row, column, rows, whole, BIAS, ACTIVATION, RESIDUAL)
+    if (p->activation == 1 && p->bias && !p->residual) EXPAND(1, 1, 0);
+    else if (p->activation == 1 && !p->bias && !p->residual) EXPAND(0, 1, 0);
+    else if (p->activation == 2 && !p->bias && !p->residual) EXPAND(0, 2, 0);
+    else if (p->activation == 0 && p->bias && p->residual) EXPAND(1, 0, 1);
+    else if (p->activation == 0 && p->bias) EXPAND(1, 0, 0);
+    else if (p->activation == 0) EXPAND(0, 0, 1);
+    else EXPAND(!!p->bias, p->activation, !!p->residual);
+#undef EXPAND
+  }
+  if (whole < columns) epilogue_edge(p, row, column + whole, rows, columns - whole);
 }
 
 static void run_product(const product *p, psi_worker *w) {

@@ -39,6 +39,20 @@ INLINE void vn_split(vn x, vn *e, vn *m) {
   *m = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_and_si512(i, _mm512_set1_epi32(0x7fffff)), _mm512_set1_epi32(0x3f3504f3)));
 }
 
+// The last steps of the fixed tree, within one vector: each adds the upper half onto the lower.
+INLINE float vn_tree(vn a) {
+  __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
+  __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+INLINE float vn_largest(vn a) {
+  __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)));
+  __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+  q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
 #elif defined(PSI_LANE_AVX2)
 #include <immintrin.h>
 #define WIDTH 8
@@ -68,6 +82,17 @@ INLINE void vn_split(vn x, vn *e, vn *m) {
   *m = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_and_si256(i, _mm256_set1_epi32(0x7fffff)), _mm256_set1_epi32(0x3f3504f3)));
 }
 
+INLINE float vn_tree(vn a) {
+  __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+INLINE float vn_largest(vn a) {
+  __m128 q = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
 #elif defined(PSI_LANE_NEON)
 #include <arm_neon.h>
 #define WIDTH 4
@@ -95,6 +120,18 @@ INLINE void vn_split(vn x, vn *e, vn *m) {
   int32x4_t i = vsubq_s32(vreinterpretq_s32_f32(x), vdupq_n_s32(0x3f3504f3));
   *e = vcvtq_f32_s32(vshrq_n_s32(i, 23));
   *m = vreinterpretq_f32_s32(vaddq_s32(vandq_s32(i, vdupq_n_s32(0x7fffff)), vdupq_n_s32(0x3f3504f3)));
+}
+
+INLINE float vn_tree(vn a) {
+  float32x2_t q = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+  return vget_lane_f32(q, 0) + vget_lane_f32(q, 1);
+}
+INLINE float vn_largest(vn a) {
+  float s[WIDTH], m;
+  vst1q_f32(s, a);
+  m = s[0];
+  for (int l = 1; l < WIDTH; l++) m = s[l] > m ? s[l] : m;
+  return m;
 }
 
 #elif defined(PSI_LANE_BASELINE)
@@ -143,6 +180,12 @@ INLINE void vn_split(vn x, vn *e, vn *m) {
     memcpy(&m->f[l], &j, 4);
   }
 }
+INLINE float vn_tree(vn a) { return (a.f[0] + a.f[2]) + (a.f[1] + a.f[3]); }
+INLINE float vn_largest(vn a) {
+  float m = a.f[0];
+  for (int l = 1; l < WIDTH; l++) m = a.f[l] > m ? a.f[l] : m;
+  return m;
+}
 #else
 #error "choose a lane: -DPSI_LANE_AVX512, _AVX2, _NEON or _BASELINE"
 #endif
@@ -187,20 +230,15 @@ INLINE v16 v16_keep(v16 a, int64_t count) {
   for (int64_t l = count; l < 16; l++) buffer[l] = 0;
   return v16_load(buffer);
 }
-// The fixed tree 8-4-2-1.
+// The fixed tree 8-4-2-1: whole vectors first, then within the last one.
 INLINE float v16_tree(v16 a) {
-  float s[16];
-  v16_store(s, a);
-  for (int w = 8; w >= 1; w /= 2)
-    for (int l = 0; l < w; l++) s[l] = s[l] + s[l + w];
-  return s[0];
+  for (int parts = PARTS / 2; parts >= 1; parts /= 2)
+    for (int i = 0; i < parts; i++) a.x[i] = vn_add(a.x[i], a.x[i + parts]);
+  return vn_tree(a.x[0]);
 }
 INLINE float v16_largest(v16 a) {
-  float s[16], m;
-  v16_store(s, a);
-  m = s[0];
-  for (int l = 1; l < 16; l++) m = s[l] > m ? s[l] : m;
-  return m;
+  for (int i = 1; i < PARTS; i++) a.x[0] = vn_max(a.x[0], a.x[i]);
+  return vn_largest(a.x[0]);
 }
 INLINE float scalar_fma(float a, float b, float c) {
 #if defined(PSI_LANE_BASELINE)
