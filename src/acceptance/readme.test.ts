@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { recipes, type SizeName } from "#src/model/sizes.ts";
+import { defaultTextSize, textDefaults } from "#src/train/recipes.ts";
 import { binaryPath, root, start, TemporaryFolder } from "./binary.ts";
 
 /**
@@ -108,6 +110,25 @@ describe("the README", () => {
       { command: "psionic runs", isInterrupted: true },
     ]);
     expect(listLines("```text\npsionic bench\n```")).toEqual([]);
+  });
+
+  test("the table of sizes is that of the recipes", () => {
+    const rows = [...readme.matchAll(/^\| ([a-z0-9, -]+) \| (\w+) \| ([\d, ]+) \| (\w+) \|/gm)];
+    const shown = rows.flatMap(([, names = "", style, contexts = "", tokenizer]) =>
+      names.split(", ").map((name, index) => {
+        const contextList = contexts.split(", ");
+        const context = Number(contextList[index] ?? contextList[0]);
+        return { name, style, context, tokenizer: tokenizer === "BPE" ? "bpe" : "byte" };
+      }),
+    );
+    const wanted = (Object.keys(recipes) as SizeName[]).map((name) => ({
+      name,
+      style: recipes[name].model.style,
+      context: recipes[name].model.contextLength,
+      tokenizer: textDefaults[name].tokenizer,
+    }));
+    expect(shown as unknown[]).toEqual(wanted);
+    expect(readme).toContain(`without it a text is trained with \`${defaultTextSize}\``);
   });
 
   test("captures and tables are those of their files", () => {
