@@ -16,6 +16,7 @@ import { type Supervised, superviseTraining } from "./supervise.ts";
 import type { TrainEvent } from "./train-event.ts";
 import type { TrainRequest } from "./train-parameters.ts";
 import type { EvaluationRecord } from "./trainer.ts";
+import { assignTrainingData } from "./training-data.ts";
 
 export interface TrainResult {
   readonly type: "done" | "interrupted";
@@ -60,6 +61,8 @@ async function newRun(
   const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
   const manifest = manifestOf(request, dataset);
   requireMemory(pinnedPlan(manifest), (await services.machine.facts()).memoryBytes);
+  // Text too short for one context is refused before there is a run of it.
+  assignTrainingData(dataset, manifest);
   const id = encodeCrockford(services.random.bytes(5));
   return runs.add({ id, name, createdMs: services.clock.wallMs(), manifest });
 }
