@@ -1,5 +1,7 @@
 /** How a terminal shows the demonstration: training as `train` shows it, with what is done to it. */
 import type { Event, Screen, View } from "#src/command/define.ts";
+import { Series, sparkline } from "#src/train/curve.ts";
+import type { StepEvent } from "#src/train/train-event.ts";
 import { trainView } from "#src/train/train-view.ts";
 import { secondsText } from "#src/train/wording.ts";
 import type { DemoResult } from "./demonstration.ts";
@@ -12,6 +14,7 @@ export function demoView(screen: Screen): View<DemoResult> {
 
 class DemoView implements View<DemoResult> {
   readonly #training: View<never>;
+  readonly #losses = new Series();
   #hasAnswered = false;
 
   constructor(readonly screen: Screen) {
@@ -43,6 +46,9 @@ class DemoView implements View<DemoResult> {
         );
       case "answer":
         return this.#answer(event as unknown as Answered);
+      case "step":
+        this.#losses.add((event as unknown as StepEvent).loss);
+        return this.#training.event?.(event);
       default:
         return this.#training.event?.(event);
     }
@@ -66,6 +72,9 @@ class DemoView implements View<DemoResult> {
     this.#title(
       `it can add: ${(exactMatch * 100).toFixed(2)} % of the held-out problems are right`,
     );
+    const { values } = this.#losses;
+    const curve = sparkline(values, Math.max(10, Math.min(60, this.screen.columns - 24)));
+    this.screen.note(`loss ${values[0]?.toFixed(2)} ${curve} ${values.at(-1)?.toFixed(2)}`);
     this.screen.note(`state digest ${digest}`);
   }
 
