@@ -54,7 +54,7 @@ export function checkParameters(command: AnyCommand, parameters: unknown): unkno
   const words = command.name.replaceAll("/", " ");
   throw new Refusal(
     "usage",
-    path ? `${words}: ${path}: ${issue.message}` : `${words}: ${issue.message}`,
+    `${words}: ${explainIssue(issue, path)}`,
     `\`psionic ${words} --help\` shows what it takes`,
     {
       command: command.name,
@@ -65,6 +65,11 @@ export function checkParameters(command: AnyCommand, parameters: unknown): unkno
       })),
     },
   );
+}
+
+function explainIssue(issue: v.BaseIssue<unknown>, path: string): string {
+  if (path === "") return issue.message;
+  return issue.received === "undefined" ? `${path} is required` : `${path}: ${issue.message}`;
 }
 
 /** `a/b/c` gives `a`, `a/b` and `a/b/c`. */

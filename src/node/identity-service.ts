@@ -36,8 +36,8 @@ export function identityService(
   };
 }
 
-/** True when a node has lived here: its database, runs or artifacts exist. */
+/** True when a node has worked here. An empty database does not count: looking at a new home makes one. */
 function holdsState(home: HomePaths): boolean {
   const filled = (path: string) => existsSync(path) && readdirSync(path).length > 0;
-  return existsSync(home.database) || filled(home.runs) || filled(home.artifacts);
+  return filled(home.runs) || filled(home.artifacts);
 }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -97,7 +98,7 @@ describe("I-1 node identity", () => {
   });
 
   test("I-1 a missing identity with state present is a refusal naming restore", async () => {
-    writeFileSync(join(root, "node.db"), "state");
+    mkdirSync(join(root, "runs", "abcdefgh"), { recursive: true });
     const refusal = await service()
       .openOrCreate()
       .catch((error: unknown) => error as Refusal);

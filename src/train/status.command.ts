@@ -65,10 +65,13 @@ defineCommand({
       if (losses.length > 1)
         screen.print(`losses      ${sparkline(losses, Math.min(60, screen.columns - 14))}`);
       const evaluation = evaluations.at(-1);
-      if (evaluation)
+      if (evaluation) {
+        const right = `, ${(100 * evaluation.exactMatch).toFixed(1)} % of problems right`;
+        const isTask = manifest.data.reference.task === "addition";
         screen.print(
-          `held out    loss ${evaluation.loss.toFixed(4)} at step ${evaluation.step}, ${(100 * evaluation.exactMatch).toFixed(1)} % of rows exact`,
+          `held out    loss ${evaluation.loss.toFixed(4)} at step ${evaluation.step}${isTask ? right : ""}`,
         );
+      }
       const kept = checkpoints.filter(({ isKept }) => isKept).map((each) => each.step);
       screen.print(`checkpoints ${kept.length > 0 ? kept.join(", ") : "none"}`);
       for (const { type, body } of events)

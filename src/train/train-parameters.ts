@@ -51,7 +51,14 @@ export const trainParameters = v.strictObject({
       v.description("threads; all cores"),
     ),
   ),
-  isa: v.optional(v.pipe(v.picklist(isaNames), v.description("kernel lane; the best there is"))),
+  isa: v.optional(
+    v.pipe(
+      v.picklist(isaNames),
+      v.description(
+        "kernel lane; by default the best. baseline and reference are for checking and very slow",
+      ),
+    ),
+  ),
   style: v.optional(v.pipe(v.picklist(styles), v.description("architecture"))),
   layers: whole(1, "transformer blocks"),
   width: whole(1, "elements of a token's vector"),

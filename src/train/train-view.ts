@@ -4,7 +4,14 @@ import { Series, sparkline } from "./curve.ts";
 import type { PlanEvent, StartedEvent, StepEvent, TrainEvent } from "./train-event.ts";
 import type { TrainResult } from "./train-run.ts";
 import type { EvaluationRecord } from "./trainer.ts";
-import { bytesText, countText, percentText, secondsText } from "./wording.ts";
+import {
+  bytesText,
+  countText,
+  percentText,
+  quantityText,
+  secondsText,
+  wholeText,
+} from "./wording.ts";
 
 /** Lines printed in the whole run where nothing can be redrawn. */
 const plainLines = 20;
@@ -74,17 +81,17 @@ class TrainView implements View<TrainResult> {
       `checkpoint ${bytesText(memory.snapshotBytes)} on the disk, the same in memory while it is written`,
     );
     note(
-      `compute    ${countText(flopsPerToken)}FLOP per token, ${countText(tokensPerStep)} tokens per step, ${threads} threads`,
+      `compute    ${quantityText(flopsPerToken, "FLOP")} per token, ${wholeText(tokensPerStep)} tokens per step, ${threads} threads`,
     );
     if (steps === null || tokens === null) note("steps      as many as the time allows");
     else {
       const expected = expectedSeconds === null ? "" : `, about ${secondsText(expectedSeconds)}`;
-      note(`steps      ${steps}, ${countText(tokens)} tokens${expected}`);
+      note(`steps      ${wholeText(steps)}, ${countText(tokens)} tokens${expected}`);
     }
   }
 
   #started({ backend, threads, peakFlops, step, resumed, fallBacks }: StartedEvent): void {
-    const peak = peakFlops === null ? "" : `, peak ${countText(peakFlops)}FLOP/s`;
+    const peak = peakFlops === null ? "" : `, peak ${quantityText(peakFlops, "FLOP/s")}`;
     this.screen.note(`backend    ${backend}, ${threads} threads${peak}`);
     for (const { rung, reason } of fallBacks) this.screen.note(`passed over ${rung}: ${reason}`);
     if (resumed) this.screen.note(`going on after step ${step}`);
@@ -106,6 +113,7 @@ class TrainView implements View<TrainResult> {
       const mark = Math.floor(done * plainLines);
       if (mark > this.#printedAt || step === 1) this.screen.note(`${progress}  ${pace}  ${left}`);
       this.#printedAt = mark;
+      if (step === of) this.screen.note("measuring the loss of everything held out");
       return;
     }
     const width = Math.max(10, Math.min(60, this.screen.columns - 26));
@@ -115,13 +123,13 @@ class TrainView implements View<TrainResult> {
       progress,
       `loss ${sparkline(this.#losses.values, width - 5)}`,
       `${pace}  rate ${learningRate.toExponential(1)}  gradient ${gradientNorm.toFixed(2)}`,
-      this.#checkpoint,
+      step === of ? "measuring the loss of everything held out" : this.#checkpoint,
     ]);
   }
 
-  #evaluated({ loss, exactMatch }: EvaluationRecord): void {
+  #evaluated({ step, loss, exactMatch }: EvaluationRecord): void {
     const match = this.#task === "addition" ? `, ${(exactMatch * 100).toFixed(1)} % right` : "";
-    this.#evaluation = `  held out ${loss.toFixed(4)}${match}`;
+    this.#evaluation = `  held out ${loss.toFixed(4)}${match} (step ${step})`;
   }
 
   result(result: TrainResult): void {

@@ -7,6 +7,16 @@ export function bytesText(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
+/** 1024 → `1,024`, for counts worth their last digit. */
+export function wholeText(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** 2.42e6 and `FLOP` → `2.42 MFLOP`. */
+export function quantityText(amount: number, unit: string): string {
+  return countText(amount).replace(/[a-zA-Z]?$/, (prefix) => ` ${prefix}${unit}`);
+}
+
 /** 812 → `812`, 810000 → `810k`, 124439808 → `124M`. */
 export function countText(count: number): string {
   const units = ["", "k", "M", "G", "T", "P"];

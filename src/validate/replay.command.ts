@@ -57,7 +57,7 @@ defineCommand({
     },
     result({ name, from, to, comparedSteps, comparedStates, digest }) {
       screen.print(
-        `${name}: steps ${from}..${to} agree bit for bit (${comparedSteps} steps, ${comparedStates} states)`,
+        `${name}: steps ${from}..${to} agree bit for bit (steps compared: ${comparedSteps}, whole states: ${comparedStates})`,
       );
       screen.print(`state digest: ${digest}`);
     },
