@@ -57,6 +57,8 @@ async function newRun(
   runs: RunStore,
 ): Promise<Run> {
   const { services, emit } = context;
+  const { isa } = request;
+  if (isa !== undefined && isa !== "reference") requireLane(isa, await services.machine.lanes());
   const name = nameOf(request, runs);
   const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
   const manifest = manifestOf(request, dataset);
@@ -65,6 +67,17 @@ async function newRun(
   assignTrainingData(dataset, manifest);
   const id = encodeCrockford(services.random.bytes(5));
   return runs.add({ id, name, createdMs: services.clock.wallMs(), manifest });
+}
+
+/** Refuses a lane this processor lacks before there is a run that would fail. */
+function requireLane(wanted: string, available: readonly string[]): void {
+  if (available.includes(wanted)) return;
+  throw new Refusal(
+    "lane_unavailable",
+    `This processor cannot run the ${wanted} kernels.`,
+    `Leave out --isa, or choose one of: ${available.join(", ")}.`,
+    { wanted, available },
+  );
 }
 
 /** The given name when it is free, else one after the first file, numbered when it is taken. */

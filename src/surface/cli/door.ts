@@ -74,9 +74,12 @@ function find(
 ): Found | null {
   const { registry, version } = parts;
   const { columns, colour } = reporter.screen;
-  const leading = leadingWords(argv);
+  // `help run start` is what people type who have not read that it is `run start --help`.
+  const typed = leadingWords(argv);
+  const asksHelp = typed[0]?.word === "help";
+  const leading = asksHelp ? typed.slice(1) : typed;
   const words = leading.map(({ word }) => word);
-  const wantsHelp = globals["help"] === true;
+  const wantsHelp = globals["help"] === true || asksHelp;
   if (words.length === 0) {
     if (globals["version"] === true) reporter.answer(`psionic ${version}`, { version });
     else reporter.help(programHelp(registry.all(), { columns, colour, version }), wantsHelp);
