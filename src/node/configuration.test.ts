@@ -110,4 +110,12 @@ describe("A-2 configuration", () => {
     expect(refusal.message).toContain("PSIONIC_TRAIN_THREADS");
     expect(refusal.exitStatus).toBe(2);
   });
+
+  test("A-2 a key that every object inherits is a key like any other", () => {
+    for (const key of ["toString", "constructor", "__proto__"]) {
+      expect(refusalOf(`${key} = 1`).message).toContain(`there is no setting ${key}`);
+      expect(refusalOf(`[${key}]\nthreads = 1`).message).toContain(`there is no setting ${key}`);
+      expect(refusalOf(`[train]\n${key} = 1`).message).toContain(`no setting train.${key}`);
+    }
+  });
 });

@@ -104,18 +104,18 @@ function readTable(
 ): void {
   const { registry, settings, path } = reading;
   const command = registry.get(words.join("/"));
-  const properties = command && !command.hidden ? parameterSchema(command).properties : {};
+  const properties = (command && !command.hidden && parameterSchema(command).properties) || {};
   const own = new Map<string, FileValue>();
   for (const [key, value] of Object.entries(table)) {
     const place = [...words, key];
     const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (properties?.[key] !== undefined) {
-      checkSetting(command!, key, value, reading, place);
+    if (command && Object.hasOwn(properties, key)) {
+      checkSetting(command, key, value, reading, place);
       own.set(key, { value, origin: `${path}:${keyLine(reading.text, place).line}` });
     } else if (isTable && namesCommands(registry, place)) {
       readTable(value as Record<string, unknown>, place, reading);
     } else {
-      throw unknownKey(place, Object.keys(properties ?? {}), reading);
+      throw unknownKey(place, Object.keys(properties), reading);
     }
   }
   if (own.size > 0) settings.set(words.join("/"), own);
