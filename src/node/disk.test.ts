@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -36,6 +36,14 @@ describe("T-7 the disk", () => {
     await disk.makeDirectory(join(root, "place/inside"));
     expect(await codeOf(disk.publish(join(root, "place"), "text"))).toBe("not_a_file");
     expect(readdirSync(root)).toEqual(["place"]);
+  });
+
+  test("T-7 what a killed process of the same number left behind does not stop a publish", async () => {
+    const path = join(root, "file");
+    for (let count = 1; count <= 2_000; count++)
+      writeFileSync(join(root, `.file.${process.pid}.${count}.tmp`), "half");
+    await disk.publish(path, "whole");
+    expect(await disk.readText(path)).toBe("whole");
   });
 
   test("T-7 many publishes of one path at once leave one whole content", async () => {

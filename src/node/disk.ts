@@ -13,11 +13,12 @@ async function guarded<T>(action: string, path: string, work: () => Promise<T>):
   }
 }
 
-let temporaryCount = 0;
-
-/** A name in the same directory that no other process and no other call uses. */
+/**
+ * A name in the same directory that nobody uses. Chance, not the process id, makes it so: in a
+ * container the next process has the id of the killed one whose half-written file is still there.
+ */
 function temporaryBeside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${++temporaryCount}.tmp`);
+  return join(dirname(path), `.${basename(path).slice(0, 64)}.${crypto.randomUUID()}.tmp`);
 }
 
 /** The machine's own files. */
