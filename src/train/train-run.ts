@@ -2,7 +2,6 @@
 import { encodeCrockford } from "#src/codec/crockford.ts";
 import type { CommandContext } from "#src/command/define.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
-import { Refusal } from "#src/refusal/refusal.ts";
 import { stateBytes } from "./checkpoint-writer.ts";
 import type { ToParent } from "./messages.ts";
 import { PeakStore } from "./peak-store.ts";
@@ -10,6 +9,7 @@ import { openData } from "./prepare-data.ts";
 import { resumedRun } from "./resumed-run.ts";
 import type { RunManifest } from "./run-manifest.ts";
 import { pinnedPlan } from "./run-plan.ts";
+import { runName } from "./run-name.ts";
 import { manifestOf } from "./run-request.ts";
 import { type Run, RunStore } from "./run-store.ts";
 import { type Supervised, superviseTraining } from "./supervise.ts";
@@ -59,7 +59,7 @@ async function newRun(
   const { services, emit } = context;
   const { isa } = request;
   if (isa !== undefined && isa !== "reference") requireLane(isa, await services.machine.lanes());
-  const name = nameOf(request, runs);
+  const name = runName(request, (each) => runs.isNameTaken(each));
   const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
   const manifest = manifestOf(request, dataset);
   requireMemory(pinnedPlan(manifest), (await services.machine.facts()).memoryBytes);
@@ -78,34 +78,6 @@ function requireLane(wanted: string, available: readonly string[]): void {
     `Leave out --isa, or choose one of: ${available.join(", ")}.`,
     { wanted, available },
   );
-}
-
-/** The given name when it is free, else one after the first file, numbered when it is taken. */
-function nameOf({ name, files }: TrainRequest, runs: RunStore): string {
-  if (name !== undefined) {
-    if (!runs.isNameTaken(name)) return name;
-    throw new Refusal(
-      "run_name_taken",
-      `There is a run called ${name} already.`,
-      `Choose another --name, or go on with it: \`psionic train --resume ${name}\`.`,
-      { name },
-    );
-  }
-  const [first = "addition"] = files;
-  const stem = first
-    .replace(/\/+$/, "")
-    .split("/")
-    .pop()!
-    .replace(/\.[^.]*$/, "");
-  const base =
-    stem
-      .replace(/[^A-Za-z0-9._-]+/g, "-")
-      .replace(/^[^A-Za-z0-9]+/, "")
-      .slice(0, 40) || "run";
-  for (let number = 1; ; number++) {
-    const candidate = number === 1 ? base : `${base}-${number}`;
-    if (!runs.isNameTaken(candidate)) return candidate;
-  }
 }
 
 /** One sitting of a run: what is announced before, reported while and summed up after it. */
