@@ -43,6 +43,13 @@ test("T-4 latest, ids, names and unique prefixes of both name a run", () => {
     expect(codeOf(() => runs.resolve(text))).toBe("run_not_found");
 });
 
+test("T-4 latest is the run added last, also after the clock was set back", () => {
+  add("a1", "before", 2_000_000);
+  add("a2", "after", 1_000_000);
+  expect(runs.resolve("latest").name).toBe("after");
+  expect(runs.all().map(({ name }) => name)).toEqual(["after", "before"]);
+});
+
 test("T-4 an exact name wins over prefixes of others", () => {
   add("a1", "book", 1);
   add("a2", "book-2", 2);
@@ -84,6 +91,7 @@ test("T-6 a run whose parent fell silent reads as interrupted", () => {
   runs.setState("r", "running", 1_000);
   expect(runs.stateOf(runs.byId("r"), 5_000)).toBe("running");
   expect(runs.stateOf(runs.byId("r"), 60_000)).toBe("interrupted");
+  expect(runs.stateOf(runs.byId("r"), -60_000)).toBe("interrupted");
   expect(runs.stateOf(run, 60_000)).toBe("planned");
   runs.closeAbandoned();
   expect(runs.byId("r").state).toBe("interrupted");

@@ -67,9 +67,9 @@ export class RunStore {
     return asRun(row);
   }
 
-  /** Newest first. */
+  /** Newest first: in the order they were added, for the clock may have been set back. */
   all(): Run[] {
-    return this.store.all("SELECT * FROM run ORDER BY created_ms DESC, rowid DESC").map(asRun);
+    return this.store.all("SELECT * FROM run ORDER BY rowid DESC").map(asRun);
   }
 
   isNameTaken(name: string): boolean {
@@ -82,7 +82,7 @@ export class RunStore {
    */
   resolve(text: string): Run {
     if (text === "latest") {
-      const row = this.store.get("SELECT * FROM run ORDER BY created_ms DESC, rowid DESC LIMIT 1");
+      const row = this.store.get("SELECT * FROM run ORDER BY rowid DESC LIMIT 1");
       if (!row)
         throw new Refusal("run_not_found", "There is no run yet.", "`psionic train` starts one.", {
           run: text,
@@ -92,7 +92,7 @@ export class RunStore {
     const exact = this.store.get("SELECT * FROM run WHERE id = ?1 OR name = ?1 LIMIT 1", text);
     if (exact) return asRun(exact);
     const found = this.store.all(
-      "SELECT * FROM run WHERE substr(id, 1, length(?1)) = ?1 OR substr(name, 1, length(?1)) = ?1 ORDER BY created_ms DESC LIMIT 10",
+      "SELECT * FROM run WHERE substr(id, 1, length(?1)) = ?1 OR substr(name, 1, length(?1)) = ?1 ORDER BY rowid DESC LIMIT 10",
       text,
     );
     if (found.length === 0 || text === "") throw notFound(text);
@@ -110,7 +110,8 @@ export class RunStore {
 
   /** The state as of now: a running run whose parent fell silent was interrupted. */
   stateOf(run: Run, nowMs: number): RunState {
-    return run.state === "running" && nowMs - run.heartbeatMs > silenceMs
+    // A beat from far in the future is as dead: the clock was set back after it.
+    return run.state === "running" && Math.abs(nowMs - run.heartbeatMs) > silenceMs
       ? "interrupted"
       : run.state;
   }
