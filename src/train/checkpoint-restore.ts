@@ -20,6 +20,7 @@ import {
   checkpointParts,
   type CheckpointPart,
   checkpointStep,
+  displacedPrefix,
   manifestDigest,
   manifestFile,
   pointerFile,
@@ -89,10 +90,18 @@ export async function restoreCheckpoint(
   );
 }
 
-/** Removes what an earlier process left under construction. */
+/**
+ * Removes what an earlier process left under construction. A checkpoint that was about to be replaced
+ * when that process died gets its place back: nothing else may hold the run's state.
+ */
 export async function sweepTemporaries(disk: Disk, directory: string): Promise<void> {
-  for (const entry of await disk.list(directory))
-    if (entry.name.startsWith(temporaryPrefix)) await disk.remove(`${directory}/${entry.name}`);
+  for (const { name } of await disk.list(directory)) {
+    if (!name.startsWith(temporaryPrefix)) continue;
+    const final = `${directory}/${name.slice(displacedPrefix.length)}`;
+    const isOnlyCopy = name.startsWith(displacedPrefix) && (await disk.stat(final)) === null;
+    if (isOnlyCopy) await disk.rename(`${directory}/${name}`, final);
+    else await disk.remove(`${directory}/${name}`);
+  }
 }
 
 /** Steps that have a checkpoint directory, ascending; nothing is verified. */

@@ -16,6 +16,7 @@ import {
   checkpointParts,
   type CheckpointManifest,
   type CheckpointPart,
+  displacedPrefix,
   manifestFile,
   pointerFile,
   sealManifest,
@@ -145,13 +146,18 @@ export class CheckpointWriter {
    */
   async #publish(temporary: string, name: string): Promise<void> {
     const final = `${this.directory}/${name}`;
-    const displaced = `${this.directory}/${temporaryPrefix}old-${name}`;
+    const displaced = `${this.directory}/${displacedPrefix}${name}`;
     const occupied = (await this.disk.stat(final)) !== null;
     if (occupied) {
       await this.disk.remove(displaced);
       await this.disk.rename(final, displaced);
     }
-    await this.disk.rename(temporary, final);
+    try {
+      await this.disk.rename(temporary, final);
+    } catch (error) {
+      if (occupied) await this.disk.rename(displaced, final);
+      throw error;
+    }
     await this.disk.syncDirectory(this.directory);
     if (occupied) await this.disk.remove(displaced);
   }

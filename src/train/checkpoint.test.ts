@@ -275,6 +275,49 @@ test("T-7 a crash at any change leaves a checkpoint that restores: the old one o
   }
 });
 
+test("T-7 a crash while the only checkpoint is written again leaves one to go on from", async () => {
+  const only = copyOfDisk();
+  await only.remove(`${directory}/step-000002`);
+  const write = (disk: MemoryDisk) =>
+    new CheckpointWriter(disk, directory, trainer.executor, keepAll, null).write(facts(4), null)!;
+  const copy = () => {
+    const disk = new MemoryDisk();
+    for (const [path, bytes] of only.files) disk.files.set(path, bytes.slice());
+    return disk;
+  };
+  let changes = 0;
+  const counting = copy();
+  counting.beforeChange = () => void changes++;
+  await write(counting);
+  for (let crashAt = 1; crashAt <= changes; crashAt++) {
+    const disk = copy();
+    let seen = 0;
+    disk.beforeChange = () => {
+      if (++seen >= crashAt) throw new Error("crash");
+    };
+    await write(disk).catch(() => {});
+    disk.beforeChange = () => {};
+    await sweepTemporaries(disk, directory);
+    const { restored, digest } = await restore(disk);
+    expect(restored!.manifest.step).toBe(4);
+    expect(digest).toBe(restored!.manifest.stateDigest);
+    expect([...disk.files.keys()].filter((path) => path.includes(".tmp-"))).toEqual([]);
+  }
+});
+
+test("T-7 a checkpoint that cannot take an older one's place gives the place back", async () => {
+  const disk = copyOfDisk();
+  let renames = 0;
+  disk.beforeChange = (kind) => {
+    if (kind === "rename" && ++renames === 2) throw new Refusal("disk_failed", "EIO", "");
+  };
+  const writer = new CheckpointWriter(disk, directory, trainer.executor, keepAll, null);
+  expect((await refusalOf(writer.write(facts(4), null)!)).code).toBe("disk_failed");
+  const { restored } = await restore(disk);
+  expect(restored!.manifest.step).toBe(4);
+  expect(restored!.fallBacks).toEqual([]);
+});
+
 test("T-7 a full disk refuses, removes what it began, and the previous checkpoint stays usable", async () => {
   const disk = copyOfDisk();
   disk.roomBytes = 20_000;

@@ -18,6 +18,8 @@ export const manifestFile = "manifest.json";
 export const pointerFile = "latest.json";
 /** Checkpoint directories under construction begin with this and are swept at the next start. */
 export const temporaryPrefix = ".tmp-";
+/** A checkpoint that gives way to one of the same step is called so while the two change places. */
+export const displacedPrefix = `${temporaryPrefix}old-`;
 
 const digestSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
