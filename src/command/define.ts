@@ -42,7 +42,7 @@ export interface Screen {
   readonly colour: boolean;
   /** Data: goes to stdout. */
   print(text: string): void;
-  /** Data that arrives in pieces: goes to stdout as it is, without a line's end. */
+  /** Data that arrives in pieces, a model's words: goes to stdout without a line's end. */
   write(text: string): void;
   /** Talk: goes to stderr. */
   note(text: string): void;

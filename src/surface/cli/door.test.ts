@@ -157,6 +157,12 @@ describe("A-2 the command-line door", () => {
     expect((await run(["refuse"])).closed).toBe(1);
   });
 
+  test("A-2 a file's name in a refusal cannot steer the terminal", async () => {
+    const { error } = await run(["add", "\x1b[2Jhidden"], { live: true });
+    expect(error).toContain("␛[2Jhidden");
+    expect(error).not.toContain("\x1b[2J");
+  });
+
   test("A-2 a bug shows its stack, says so and exits 1", async () => {
     const { status, error, closed } = await run(["crash"]);
     expect(status).toBe(1);
@@ -256,6 +262,17 @@ describe("A-2 the screen", () => {
     screen.draw(["one"]);
     expect(screen.live).toBe(false);
     expect(written.error).toBe("");
+  });
+
+  test("A-2 a model's words cannot steer the terminal, and reach a file as they are", () => {
+    const words = "a\tb\r\n\x1b]0;title\x07\x9b31m\x7f é 😀";
+    const shown = (live: boolean) => {
+      const { terminal, written } = fakeTerminal(live);
+      new TerminalScreen(terminal, { colour: false, quiet: false }).write(words);
+      return written.out;
+    };
+    expect(shown(true)).toBe("a\tb\n␛]0;title␇\ufffd31m␡ é 😀");
+    expect(shown(false)).toBe(words);
   });
 
   test("A-2 NO_COLOR, --no-color, pipes and dumb terminals have no colour", () => {

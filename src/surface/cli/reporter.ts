@@ -1,6 +1,7 @@
 import type { Event, View } from "#src/command/define.ts";
 import type { AnyCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { printable } from "./printable.ts";
 import { TerminalScreen } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -72,8 +73,8 @@ export class Reporter {
   #refusal(refusal: Refusal): void {
     if (this.options.json) return this.#line(refusal.toJSON());
     const red = (text: string) => (this.options.colour ? `\x1b[31m${text}\x1b[0m` : text);
-    this.terminal.error(`${red("refused:")} ${refusal.message}\n`);
-    this.terminal.error(`   hint: ${refusal.hint}\n`);
+    this.terminal.error(`${red("refused:")} ${printable(refusal.message)}\n`);
+    this.terminal.error(`   hint: ${printable(refusal.hint)}\n`);
     this.terminal.error(`   code: ${refusal.code} (\`psionic explain ${refusal.code}\`)\n`);
     if (this.options.verbose) {
       this.terminal.error(`details: ${JSON.stringify(refusal.details)}\n${refusal.stack}\n`);

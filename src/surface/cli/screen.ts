@@ -1,4 +1,5 @@
 import type { Screen } from "#src/command/define.ts";
+import { printable } from "./printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 const clearDown = "\x1b[0J";
@@ -30,8 +31,10 @@ export class TerminalScreen implements Screen {
     this.#around(() => this.terminal.out(`${text}\n`));
   }
 
+  /** A file or another program gets every byte; a terminal gets only what it can show. */
   write(text: string): void {
-    this.#around(() => this.terminal.out(text));
+    const shown = this.terminal.stdoutIsTerminal ? printable(text) : text;
+    this.#around(() => this.terminal.out(shown));
   }
 
   note(text: string): void {
