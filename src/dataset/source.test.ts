@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { machineDisk as disk } from "#src/node/disk.ts";
+import type { Disk } from "#src/port/disk.ts";
 import {
   DatasetFixture,
   documentsOf,
@@ -10,6 +11,7 @@ import {
   story,
   textOf,
 } from "./dataset.fixture.ts";
+import { listSources } from "./source.ts";
 
 const fixture = new DatasetFixture();
 
@@ -45,6 +47,39 @@ describe("T-5 sources", () => {
       fixture.put("t.jsonl", `\ufeff${jsonl(["one", "two"])}\r\n`),
     ]);
     expect(documentsOf(records, records.train)).toEqual(["on", "tw"]);
+  });
+
+  test("T-5 a link that leads nowhere is left out; one that leads back up is refused and named", async () => {
+    const root = join(fixture.put("corpus/a.txt", "a".repeat(100)), "..");
+    symlinkSync("loop", join(root, "loop"));
+    symlinkSync("absent", join(root, "broken.txt"));
+    expect((await fixture.open([root])).manifest.sources.map(({ name }) => name)).toEqual([
+      "corpus/a.txt",
+    ]);
+    symlinkSync("..", join(root, "up"));
+    expect(await rejectionOf(fixture.open([root]))).toMatchObject({
+      code: "usage",
+      hint: expect.stringContaining("link that leads back") as string,
+    });
+  });
+
+  test("T-5 a pipe or a device is refused for what it is", async () => {
+    expect(await rejectionOf(fixture.open(["/dev/null"]))).toMatchObject({ code: "not_a_file" });
+  });
+
+  test("T-5 a directory of very many files is listed or refused, and never overflows the stack", async () => {
+    const entry = { kind: "file", sizeBytes: 1, modifiedMs: 0, mode: 0 } as const;
+    const directory = { ...entry, name: "many", kind: "directory" } as const;
+    const many = (count: number): Disk => ({
+      ...disk,
+      stat: async () => directory,
+      list: async () =>
+        Array.from({ length: count }, (_, name) => ({ ...entry, name: `${name}.md` })),
+    });
+    expect(await listSources(many(900_000), ["/many"])).toHaveLength(900_000);
+    expect(await rejectionOf(listSources(many(1_000_001), ["/many"]))).toMatchObject({
+      code: "usage",
+    });
   });
 
   test("T-5 the text field has a name of your choice", async () => {

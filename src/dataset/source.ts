@@ -22,8 +22,8 @@ const DEPTH_MAXIMUM = 32;
 
 /**
  * The files that paths stand for: a file itself, a directory every text file below it in the order
- * of its names, hidden ones left out. Refusals: `not_found`, `data_empty` for an empty file that
- * was named, a directory without text and no paths at all.
+ * of its names, hidden ones left out. Refusals: `not_found`, `not_a_file`, `data_empty` for an empty
+ * file that was named, a directory without text and no paths at all.
  */
 export async function listSources(
   disk: Disk,
@@ -42,8 +42,9 @@ export async function listSources(
     if (entry.kind === "directory") {
       const found = await listDirectory(disk, trimmed, name, 0);
       if (found.length === 0) throw noText(path);
-      sources.push(...found);
+      for (const source of found) sources.push(source);
     } else {
+      if (entry.kind === "other") throw notAFile(path);
       if (entry.sizeBytes === 0) throw emptyFile(path);
       sources.push({ path: trimmed, name, format: formatOf(name), sizeBytes: entry.sizeBytes });
     }
@@ -59,13 +60,14 @@ async function listDirectory(
   name: string,
   depth: number,
 ): Promise<Source[]> {
-  if (depth > DEPTH_MAXIMUM) throw tooMany(path);
+  if (depth > DEPTH_MAXIMUM) throw tooDeep(path);
   const sources: Source[] = [];
   for (const entry of await disk.list(path)) {
     if (entry.name.startsWith(".")) continue;
     const file = { path: `${path}/${entry.name}`, name: `${name}/${entry.name}` };
     if (entry.kind === "directory") {
-      sources.push(...(await listDirectory(disk, file.path, file.name, depth + 1)));
+      for (const source of await listDirectory(disk, file.path, file.name, depth + 1))
+        sources.push(source);
     } else if (entry.kind === "file" && entry.sizeBytes > 0 && hasTextName(entry.name)) {
       sources.push({ ...file, format: formatOf(entry.name), sizeBytes: entry.sizeBytes });
     }
@@ -101,10 +103,28 @@ export function noText(path: string): Refusal {
   );
 }
 
+function notAFile(path: string): Refusal {
+  return new Refusal(
+    "not_a_file",
+    `${path} is a pipe or a device`,
+    "Text is read several times over; write it to a file first.",
+    { file: path },
+  );
+}
+
+function tooDeep(path: string): Refusal {
+  return new Refusal(
+    "usage",
+    `${path} lies more than ${DEPTH_MAXIMUM} directories deep`,
+    "Look for a link that leads back to a directory above it; else name the inner directories.",
+    { file: path },
+  );
+}
+
 function tooMany(path: string): Refusal {
   return new Refusal(
     "usage",
-    `${path} holds more than ${FILE_COUNT_MAXIMUM} files or directories nested deeper than ${DEPTH_MAXIMUM}`,
+    `${path} holds more than ${FILE_COUNT_MAXIMUM} files`,
     "Pack small documents into JSONL files, one document per line.",
     { file: path },
   );

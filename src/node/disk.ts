@@ -120,7 +120,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** What a path is, links followed; null where there is nothing (or it just went away). */
+/** What a path is, links followed; null where there is nothing, or a link that leads nowhere. */
 async function entryOf(directory: string, name: string): Promise<DiskEntry | null> {
   try {
     const status = await fs.stat(join(directory, name));
@@ -132,7 +132,8 @@ async function entryOf(directory: string, name: string): Promise<DiskEntry | nul
       mode: status.mode & 0o7777,
     };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ELOOP") return null;
     throw error;
   }
 }

@@ -92,7 +92,7 @@ export const codes = {
     14,
     412,
     false,
-    "A file was expected where there is a directory, or the reverse.",
+    "A file was expected where there is a directory, a pipe or a device, or the reverse.",
   ),
   store_corrupt: entry(
     14,
