@@ -1,4 +1,4 @@
-import { digestJson } from "#src/codec/digest.ts";
+import { digestJson, type Digest } from "#src/codec/digest.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { AdditionDataset } from "./addition.ts";
@@ -22,8 +22,11 @@ import {
 export interface TextDatasetOptions {
   readonly files: readonly string[];
   readonly tokenizer: TokenizerChoice;
-  /** Where the prepared dataset lives; made when absent, reused when it is of the same recipe. */
-  readonly directory: string;
+  /**
+   * Where the prepared dataset lives, or how that follows from the digest of its recipe; made when
+   * absent, reused when it is of the same recipe.
+   */
+  readonly directory: string | ((recipe: Digest) => string);
   readonly disk: Disk;
   /** The field of JSONL records; `text` when absent. */
   readonly textField?: string;
@@ -41,7 +44,7 @@ export interface TextDatasetOptions {
  * `data_changed`, `tokenizer_invalid`, `usage`.
  */
 export async function openTextDataset(options: TextDatasetOptions): Promise<TextDataset> {
-  const { disk, directory, textField = "text", validationPerMille = 100, splitSeed = 0 } = options;
+  const { disk, textField = "text", validationPerMille = 100, splitSeed = 0 } = options;
   const { tokenizer: choice, progress } = options;
   checkChoice(choice);
   checkSplit(validationPerMille, splitSeed);
@@ -61,6 +64,8 @@ export async function openTextDataset(options: TextDatasetOptions): Promise<Text
     textField,
     split,
   });
+  const { directory: place } = options;
+  const directory = typeof place === "string" ? place : place(recipe);
   const prepared = await reuse(disk, directory, recipe);
   if (prepared !== null) return prepared;
   const codePoints = choice.kind === "char";

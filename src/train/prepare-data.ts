@@ -1,11 +1,8 @@
 /** The data a `train` request names, opened: the built-in task, or text prepared once per content. */
-import { digestJson } from "#src/codec/digest.ts";
 import type { Event } from "#src/command/define.ts";
 import { AdditionDataset } from "#src/dataset/addition.ts";
-import { digestSources } from "#src/dataset/corpus.ts";
 import type { Dataset } from "#src/dataset/dataset.ts";
 import { openTextDataset } from "#src/dataset/open.ts";
-import { listSources } from "#src/dataset/source.ts";
 import type { TokenizerChoice } from "#src/dataset/tokenizer-choice.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { additionRecipe, textDefaults } from "./recipes.ts";
@@ -14,7 +11,7 @@ import type { TrainRequest } from "./train-parameters.ts";
 
 /**
  * Opens the dataset of a request. Prepared text lies below `directory` under a name made from the
- * digests of its sources, so an edited file becomes another dataset and never changes an old run's.
+ * digest of its recipe, so an edited file becomes another dataset and never changes an old run's.
  */
 export async function openData(
   request: TrainRequest,
@@ -23,32 +20,16 @@ export async function openData(
   emit: (event: Event) => void,
 ): Promise<Dataset> {
   if (request.files.length === 0) return new AdditionDataset(additionRecipe.digitCount);
-  const tokenizer = tokenizerOf(request);
-  const progress = (stage: string, doneBytes: number, totalBytes: number) =>
-    emit({ type: "data", stage, doneBytes, totalBytes });
-  const sources = await digestSources(disk, await listSources(disk, request.files));
-  const options = {
+  return openTextDataset({
     files: request.files,
-    tokenizer,
+    tokenizer: tokenizerOf(request),
     textField: request.textField ?? "text",
     validationPerMille: request.holdOut ?? 100,
-  };
-  const key = digestJson({
-    sources: sources.map(({ name, sha256 }) => ({ name, sha256 })),
-    tokenizer: tokenizer.kind === "loaded" ? await digestOfFile(disk, tokenizer.file) : tokenizer,
-    textField: options.textField,
-    validationPerMille: options.validationPerMille,
-  });
-  return openTextDataset({
-    ...options,
     disk,
-    directory: `${directory}/${key.slice(0, 16)}`,
-    progress,
+    directory: (recipe) => `${directory}/${recipe.slice(0, 16)}`,
+    progress: (stage, doneBytes, totalBytes) =>
+      emit({ type: "data", stage, doneBytes, totalBytes }),
   });
-}
-
-async function digestOfFile(disk: Disk, file: string): Promise<unknown> {
-  return { kind: "loaded", digest: digestJson(await disk.readText(file)) };
 }
 
 function tokenizerOf(request: TrainRequest): TokenizerChoice {
