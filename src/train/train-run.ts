@@ -58,7 +58,9 @@ async function newRun(
 ): Promise<Run> {
   const { services, emit } = context;
   const { isa } = request;
-  if (isa !== undefined && isa !== "reference") requireLane(isa, await services.machine.lanes());
+  // A lane this processor lacks is refused before there is a run that would fail.
+  if (isa !== undefined && isa !== "reference")
+    (await import("#src/kernel/cpu/lane.ts")).chooseLane(isa);
   const name = runName(request, (each) => runs.isNameTaken(each));
   const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
   const manifest = manifestOf(request, dataset);
@@ -67,17 +69,6 @@ async function newRun(
   assignTrainingData(dataset, manifest);
   const id = encodeCrockford(services.random.bytes(5));
   return runs.add({ id, name, createdMs: services.clock.wallMs(), manifest });
-}
-
-/** Refuses a lane this processor lacks before there is a run that would fail. */
-function requireLane(wanted: string, available: readonly string[]): void {
-  if (available.includes(wanted)) return;
-  throw new Refusal(
-    "lane_unavailable",
-    `This processor cannot run the ${wanted} kernels.`,
-    `Leave out --isa, or choose one of: ${available.join(", ")}.`,
-    { wanted, available },
-  );
 }
 
 /** One sitting of a run: what is announced before, reported while and summed up after it. */
