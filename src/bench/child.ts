@@ -13,7 +13,7 @@ import { prepareProduct, productShapes } from "./product-rows.ts";
 import { median, type Row } from "./row.ts";
 import { prepareTraining, trainingShapes } from "./training-rows.ts";
 
-export const benchRequestSchema = v.object({
+const benchRequestSchema = v.object({
   /** Rows whose name starts with one of these; all when empty. */
   names: v.array(v.string()),
   threadCounts: v.array(v.number()),

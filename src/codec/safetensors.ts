@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import { Refusal } from "#src/refusal/refusal.ts";
 
-export const elementSizesBytes = {
+const elementSizesBytes = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -47,7 +47,7 @@ export interface SafetensorsHeader {
 }
 
 /** Longest header the format allows. */
-export const maximumHeaderBytes = 100_000_000;
+const maximumHeaderBytes = 100_000_000;
 
 export function tensorSizeBytes(tensor: SafetensorsTensor): number {
   return tensor.shape.reduce((product, extent) => product * extent, elementSizesBytes[tensor.type]);
@@ -161,7 +161,7 @@ function decode(bytes: Uint8Array): string {
  * The first key that appears twice in one object of a valid JSON text, else null. (JSON.parse would
  * keep the last one in silence, and two readers could see two different files.)
  */
-export function duplicateKey(text: string): string | null {
+function duplicateKey(text: string): string | null {
   const objects: (Set<string> | null)[] = [];
   const token = /"(?:[^"\\]|\\.)*"|[{}[\]]/g;
   for (let match = token.exec(text); match; match = token.exec(text)) {

@@ -18,7 +18,7 @@ const PLUS = 10;
 const EQUALS = 11;
 /** One unordered pair of numbers in this many is never trained on. */
 const HELD_OUT_ONE_IN = 10;
-export const HELD_OUT_PROBLEM_COUNT = 2000;
+const HELD_OUT_PROBLEM_COUNT = 2000;
 const DIGIT_COUNT_MAXIMUM = 7;
 /** Tells the uses of one seed apart. */
 const PURPOSE = { problem: 16, heldOutOrder: 17 } as const;

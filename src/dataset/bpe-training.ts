@@ -11,7 +11,7 @@ export interface Merge {
 }
 
 /** Token numbers stay below this, so that a pair fits one exact number. */
-export const VOCABULARY_LIMIT = 2 ** 21;
+const VOCABULARY_LIMIT = 2 ** 21;
 
 /** Longer words are counted in pieces: a page of base64 has no words to learn and would take for ever. */
 const WORD_LENGTH_MAXIMUM = 256;

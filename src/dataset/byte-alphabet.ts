@@ -14,7 +14,7 @@ export const byteCharacters: readonly string[] = (() => {
 })();
 
 /** The byte of each such character. */
-export const characterBytes: ReadonlyMap<string, number> = new Map(
+const characterBytes: ReadonlyMap<string, number> = new Map(
   byteCharacters.map((character, byte) => [character, byte]),
 );
 

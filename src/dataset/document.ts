@@ -4,7 +4,7 @@ import { concatenate, readTextPieces } from "./text-file.ts";
 import type { Source } from "./source.ts";
 
 /** Longer lines than this are no records; the limit bounds memory. */
-export const RECORD_BYTES_MAXIMUM = 64 << 20;
+const RECORD_BYTES_MAXIMUM = 64 << 20;
 
 /** Part of a document: valid UTF-8 that never cuts a character. A document has one piece or more. */
 export interface DocumentPiece {

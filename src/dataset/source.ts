@@ -10,7 +10,7 @@ export interface Source extends NamedFile {
 }
 
 /** What a directory is searched for. A file named directly may have any name. */
-export const textExtensions: readonly string[] = [
+const textExtensions: readonly string[] = [
   ...["txt", "text", "md", "markdown", "rst", "tex", "adoc", "org", "csv", "tsv", "html", "xml"],
   ...["jsonl", "ndjson", "json", "toml", "yaml", "yml", "log", "srt", "vtt"],
   ...["py", "js", "ts", "tsx", "jsx", "c", "h", "cc", "cpp", "hpp", "cu", "rs", "go", "java", "kt"],

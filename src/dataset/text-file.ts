@@ -3,7 +3,7 @@ import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** How much of a file is in memory at a time. */
-export const READ_CHUNK_BYTES = 1 << 20;
+const READ_CHUNK_BYTES = 1 << 20;
 
 /** The beginning that is looked at for control characters; no binary format hides them longer. */
 const CONTROL_SAMPLE_BYTES = 1 << 16;

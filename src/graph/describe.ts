@@ -91,7 +91,7 @@ const elements = (shape: readonly number[]): number =>
   shape.reduce((product, extent) => product * extent, 1);
 
 /** Multiply-adds of a call counted as two. */
-export function flopsOf(call: Call): number {
+function flopsOf(call: Call): number {
   return operations[call.operation].flops(integersOf(call));
 }
 

@@ -3,7 +3,7 @@ import type { Recorder } from "./recorder.ts";
 import { wholeOf, type Storage, type Tensor } from "./tensor.ts";
 
 /** Random words of a parameter's initial values are drawn under this purpose plus its index. */
-export const initialisationPurpose = 1;
+const initialisationPurpose = 1;
 /** Dropouts number their purposes from here, apart from every parameter's. */
 export const dropoutPurpose = 1 << 20;
 

@@ -35,7 +35,7 @@ export interface ParameterTable {
 }
 
 /** Tensors are padded to whole cache lines; the padding is zero and every update keeps it zero. */
-export const padElements = alignmentBytes / elementBytes;
+const padElements = alignmentBytes / elementBytes;
 
 export const padded = (elements: number): number => Math.ceil(elements / padElements) * padElements;
 

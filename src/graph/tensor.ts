@@ -48,23 +48,6 @@ export function columnsOf(tensor: Tensor, from: number, count: number): Tensor {
   return { ...tensor, offset: tensor.offset + from, columns: count };
 }
 
-/** Rows [from, from + count) of a tensor, sharing its memory. */
-export function rowsOf(tensor: Tensor, from: number, count: number): Tensor {
-  assert(from >= 0 && from + count <= tensor.rows, "a row view leaves its tensor");
-  return { ...tensor, offset: tensor.offset + from * tensor.stride, rows: count };
-}
-
-/** True when two tensors are the same elements in the same arrangement. */
-export function sameTensor(one: Tensor, other: Tensor): boolean {
-  return (
-    one.storage === other.storage &&
-    one.offset === other.offset &&
-    one.rows === other.rows &&
-    one.columns === other.columns &&
-    one.stride === other.stride
-  );
-}
-
 /** Rounds a size up to the alignment of planned buffers. */
 export function aligned(sizeBytes: number): number {
   return Math.ceil(sizeBytes / alignmentBytes) * alignmentBytes;

@@ -9,7 +9,7 @@ export const optimizerNames = ["sgd", "momentum", "adam", "adamw", "lars", "lamb
 export type OptimizerName = (typeof optimizerNames)[number];
 
 /** Parameters under one set of hyperparameters. */
-export const groupNames = ["decay", "plain"] as const;
+const groupNames = ["decay", "plain"] as const;
 export type GroupName = (typeof groupNames)[number];
 
 /** Which moments an optimizer keeps. */
@@ -192,7 +192,7 @@ const emitters: Readonly<Record<OptimizerName, Emitter>> = {
   lamb,
 };
 
-export function groupOf(parameter: Parameter, decayEmbeddings: boolean): GroupName {
+function groupOf(parameter: Parameter, decayEmbeddings: boolean): GroupName {
   if (parameter.kind === "embedding") return decayEmbeddings ? "decay" : "plain";
   return parameter.kind === "matrix" ? "decay" : "plain";
 }

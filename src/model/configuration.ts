@@ -7,7 +7,6 @@ import { Refusal } from "#src/refusal/refusal.ts";
  * key head.
  */
 export const styles = ["gpt2", "llama", "qwen3"] as const;
-export type Style = (typeof styles)[number];
 
 const extent = (maximum: number, description: string) =>
   v.pipe(
@@ -82,7 +81,7 @@ export function configureModel(request: ModelRequest): ModelConfiguration {
 }
 
 /** Checks a complete configuration, from a file or a request. Refuses with `model_invalid`. */
-export function checkModel(candidate: unknown): ModelConfiguration {
+function checkModel(candidate: unknown): ModelConfiguration {
   const parsed = v.safeParse(modelConfigurationSchema, candidate);
   if (!parsed.success) {
     const issue = parsed.issues[0];

@@ -42,7 +42,7 @@ export function fusedAttentionRows({ heads, groups, headSize }: ModelConfigurati
 }
 
 /** Rows of the projection into the feed-forward part: gate and up side by side where there is a gate. */
-export function feedForwardRows({ style, feedForward }: ModelConfiguration): number {
+function feedForwardRows({ style, feedForward }: ModelConfiguration): number {
   return style === "gpt2" ? feedForward : 2 * feedForward;
 }
 

@@ -14,7 +14,7 @@ import type { Phase, PhaseName, Plan, PlannedTensor, SpaceName } from "#src/grap
 import { assert } from "#src/refusal/refusal.ts";
 
 /** The longest a native call should block, aimed at; docs: a child answers within twice this. */
-export const stretchMs = 150;
+const stretchMs = 150;
 /** How long work may go on without letting messages in. */
 const yieldEveryMs = 100;
 /** Operations per millisecond assumed before anything was measured: a slow machine's. */

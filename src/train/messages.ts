@@ -11,7 +11,7 @@ import { runManifestSchema } from "./run-manifest.ts";
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(65_536));
 
-export const stepRecordSchema = v.strictObject({
+const stepRecordSchema = v.strictObject({
   step: natural,
   loss: v.number(),
   gradientNorm: v.number(),
@@ -44,7 +44,7 @@ export const refusalSchema = v.object({
 /** Most step records in one message. */
 export const maximumRecords = 256;
 
-export const startSchema = v.strictObject({
+const startSchema = v.strictObject({
   type: v.literal("start"),
   run: text,
   /** The run's directory; checkpoints lie in `checkpoints` below it. */
@@ -61,7 +61,7 @@ export const startSchema = v.strictObject({
 });
 export type Start = v.InferOutput<typeof startSchema>;
 
-export const toChildSchema = v.variant("type", [
+const toChildSchema = v.variant("type", [
   startSchema,
   /** Finish the step, write a checkpoint, end. */
   v.strictObject({ type: v.literal("stop") }),
@@ -70,7 +70,7 @@ export const toChildSchema = v.variant("type", [
 ]);
 export type ToChild = v.InferOutput<typeof toChildSchema>;
 
-export const toParentSchema = v.variant("type", [
+const toParentSchema = v.variant("type", [
   v.strictObject({
     type: v.literal("started"),
     backend: text,

@@ -9,14 +9,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { runDigest, type RunManifest, runManifestSchema } from "./run-manifest.ts";
 import type { EvaluationRecord, StepRecord } from "./trainer.ts";
 
-export const runStates = [
-  "planned",
-  "running",
-  "paused",
-  "completed",
-  "failed",
-  "interrupted",
-] as const;
+const runStates = ["planned", "running", "paused", "completed", "failed", "interrupted"] as const;
 export type RunState = (typeof runStates)[number];
 
 export interface Run {

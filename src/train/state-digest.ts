@@ -53,7 +53,7 @@ export function stateTensors(plan: Plan): StateTensor[] {
 }
 
 /** Leaves of a tensor in memory; large ones are read in pieces (a multiple of the block). */
-export function tensorLeaves(executor: Executor, tensor: PlannedTensor): Uint8Array[] {
+function tensorLeaves(executor: Executor, tensor: PlannedTensor): Uint8Array[] {
   const memory = executor.memory(tensor.space);
   if (!memory) return [];
   const sizeBytes = elementCount(tensor) * 4;

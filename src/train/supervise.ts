@@ -18,7 +18,7 @@ import type { RunManifest } from "./run-manifest.ts";
 import type { Run, RunStore } from "./run-store.ts";
 
 /** Crashes in a row without a new checkpoint after which the run is given up. */
-export const crashMaximum = 3;
+const crashMaximum = 3;
 
 /** Well below the silence after which a run is taken for dead. */
 const heartbeatMs = 5_000;

@@ -246,7 +246,7 @@ export function scoreRows(targets: Int32Array, predictions: Int32Array, contextL
 const scratch = new DataView(new ArrayBuffer(4));
 
 /** The bits of a float32 as eight hexadecimal characters. */
-export function floatBits(value: number): string {
+function floatBits(value: number): string {
   scratch.setFloat32(0, value);
   return scratch.getUint32(0).toString(16).padStart(8, "0");
 }

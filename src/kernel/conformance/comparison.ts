@@ -33,7 +33,7 @@ function describeWord(word: number): string {
 }
 
 /** The first difference between two outcomes of a case in a sentence, or null when they agree. */
-export function firstDifference(
+function firstDifference(
   drawn: ConformanceCase,
   expected: readonly Uint8Array[],
   actual: readonly Uint8Array[],

@@ -101,7 +101,7 @@ function optionText(key: string, schema: JsonSchema): string {
 }
 
 /** `psionic train [FILES…] [options]` */
-export function usageLine(command: AnyCommand): string {
+function usageLine(command: AnyCommand): string {
   const schema = parameterSchema(command);
   const required = new Set(schema.required ?? []);
   const parts = [`psionic ${words(command.name)}`];
