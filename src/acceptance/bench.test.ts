@@ -45,11 +45,11 @@ test("bench measures peak, bandwidth, products and training with one thread and 
     expect(measured[1]!.gigabytesPerSecond).toBeGreaterThan(0.1);
   }
   expect(lines.at(-1)).toMatchObject({ type: "result", rows });
-});
+}, 60_000);
 
 test("bench refuses rows there are none of", async () => {
   using home = new TemporaryFolder();
   const { status, stdout } = await runBinary(["bench", "nothing", "--json"], { home: home.path });
   expect(status).toBe(2);
   expect(jsonLines(stdout).at(-1)).toMatchObject({ type: "refusal", code: "usage" });
-});
+}, 60_000);
