@@ -58,7 +58,9 @@ export function safetensorsHead(
   tensors: readonly SafetensorsTensor[],
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  // Without a prototype, so that no name means anything to the object itself.
+  const header = Object.create(null) as Record<string, unknown>;
+  header["__metadata__"] = metadata;
   let offset = 0;
   for (const tensor of tensors) {
     const end = offset + tensorSizeBytes(tensor);
