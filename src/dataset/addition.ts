@@ -12,7 +12,7 @@ import {
   type Validation,
 } from "./dataset.ts";
 import { mixWord, Permutation } from "./permutation.ts";
-import { philox, philoxOfSeed, scaleWord, type Philox } from "./philox.ts";
+import { philox, philoxOfSeed, scaleWord, type Philox } from "#src/codec/philox.ts";
 
 const PLUS = 10;
 const EQUALS = 11;

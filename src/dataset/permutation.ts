@@ -1,5 +1,5 @@
 import { assert } from "#src/refusal/refusal.ts";
-import type { Philox } from "./philox.ts";
+import type { Philox } from "#src/codec/philox.ts";
 
 const ROUND_COUNT = 8;
 

@@ -1,6 +1,6 @@
 import type { WindowPolicy } from "./dataset.ts";
 import { Permutation } from "./permutation.ts";
-import { philoxOfSeed, scaleWord, type Philox } from "./philox.ts";
+import { philoxOfSeed, scaleWord, type Philox } from "#src/codec/philox.ts";
 
 /** Tells the uses of one seed apart; a number is never used for something else. */
 const PURPOSE = { shift: 1, order: 2, offset: 3 } as const;

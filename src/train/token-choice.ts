@@ -2,7 +2,7 @@
  * Choosing a token from logits, the same on every machine: float64 from + − × ÷ with our own
  * exponential, a total order of tokens, and random words from the counter-based generator.
  */
-import { philoxOfSeed, type Philox } from "#src/dataset/philox.ts";
+import { philoxOfSeed, type Philox } from "#src/codec/philox.ts";
 import { exponential } from "#src/model/rope-table.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import { philox } from "#src/codec/philox.ts";
 import { activation, type Call, type OperationName, operations } from "#src/kernel/contract.ts";
 import { evaluateCall } from "./evaluate.ts";
-import { philox } from "./random.ts";
 
 type Tensor = Float64Array | Int32Array;
 type Numbers = Readonly<Record<string, number>>;
@@ -30,9 +30,10 @@ let drawn = 0;
 /** `count` fixed numbers around zero. */
 function numbers(count: number, scale = 1): Float64Array {
   drawn += 1;
+  const words = new Uint32Array(4);
   return Float64Array.from({ length: count }, (_, index) => {
-    const [word] = philox([index, drawn, 0, 0], 1, 2);
-    return (word / 2 ** 31 - 1) * scale;
+    philox(1, 2).words(words, index, drawn, 0, 0);
+    return (words[0]! / 2 ** 31 - 1) * scale;
   });
 }
 const zeros = (count: number): Float64Array => new Float64Array(count);
