@@ -74,7 +74,7 @@ const step = (number: number, changes: Partial<TimedStep> = {}): TimedStep => ({
   ...changes,
 });
 
-test("T-6 steps come back as they were; the same step again replaces, and other bits are reported", () => {
+test("T-6 steps come back as they were; the same step again replaces, and other bits are reported without losing the first", () => {
   add("r", "run");
   expect(runs.recordSteps("r", [step(1), step(2), step(3)], 5)).toEqual([]);
   expect(runs.steps("r")).toEqual([step(1), step(2), step(3)]);
@@ -84,6 +84,7 @@ test("T-6 steps come back as they were; the same step again replaces, and other 
   ).toEqual([3]);
   expect(runs.step("r", 2)!.tokensPerSecond).toBe(7);
   expect(runs.lastStep("r")!.step).toBe(3);
+  expect(runs.step("r", 3)!.lossBits).toBe(step(3).lossBits);
 });
 
 test("T-6 a run whose parent fell silent reads as interrupted", () => {

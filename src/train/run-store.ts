@@ -138,8 +138,9 @@ export class RunStore {
   }
 
   /**
-   * Writes steps as they happen. Steps done again after a crash replace the earlier records; the
-   * numbers of those whose bits differ are returned, for they prove that something is wrong.
+   * Writes steps as they happen. Steps done again after a crash replace the earlier records, unless
+   * their bits differ: then the earlier record stays as evidence and the step's number is returned,
+   * for something is wrong.
    */
   recordSteps(id: string, records: readonly TimedStep[], nowMs: number): number[] {
     return this.store.transaction(() => {
@@ -149,8 +150,10 @@ export class RunStore {
         if (
           old &&
           (old.lossBits !== record.lossBits || old.gradientNormBits !== record.gradientNormBits)
-        )
+        ) {
           different.push(record.step);
+          continue;
+        }
         this.store.run(
           "INSERT OR REPLACE INTO run_step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
           id,

@@ -178,10 +178,13 @@ test("T-10 a step that comes out differently after a restart stops the run by it
       type: "steps",
       records: [record(1), record(2, attempt === 1 ? "40000000" : "40000001")],
     });
+    if (attempt > 1) say(checkpoint(2));
     die("SIGKILL");
   });
   expect(await codeOf(supervise(processes))).toBe("replay_differs");
   expect(runs.events("r").some(({ type }) => type === "replay-differs")).toBe(true);
+  expect(runs.step("r", 2)!.lossBits).toBe("40000000");
+  expect(runs.checkpoints("r")).toEqual([]);
 });
 
 test("T-6 a refusal of the trainer arrives as it was thrown", async () => {

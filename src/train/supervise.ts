@@ -141,7 +141,10 @@ class Supervisor {
     const { processes, run, directory, threads, isa, signal } = this.supervision;
     this.#checkpointed = false;
     const outcome = Promise.withResolvers<Finished>();
+    let isOver = false;
     const child: ChildProcess = processes.spawnSelf("trainer", (message) => {
+      // A trainer that was refused trains on until it is ended; none of that belongs to the run.
+      if (isOver) return;
       try {
         const read = readFromChild(message);
         this.#record(read);
@@ -149,6 +152,7 @@ class Supervisor {
         if (read.type === "finished") outcome.resolve(read);
         if (read.type === "refused") outcome.reject(unpackRefusal(read.refusal));
       } catch (error) {
+        isOver = true;
         outcome.reject(error);
       }
     });
