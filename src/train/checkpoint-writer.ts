@@ -7,6 +7,7 @@ import { merkleBlockBytes, merkleLeaf, merkleRoot } from "#src/codec/merkle.ts";
 import { safetensorsHead } from "#src/codec/safetensors.ts";
 import type { Digest } from "#src/codec/digest.ts";
 import type { Plan } from "#src/graph/plan.ts";
+import type { Memory } from "#src/kernel/contract.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import {
@@ -25,7 +26,7 @@ import {
 } from "./checkpoint.ts";
 import { elementCount, type Executor, forEachPiece } from "./executor.ts";
 import { type Retention, sweepCheckpoints } from "./retention.ts";
-import { sealState, type StateTensor, type TensorRoot } from "./state-digest.ts";
+import { sealState, type TensorRoot } from "./state-digest.ts";
 
 /** Bytes hashed and written before other work gets its turn. */
 export const writeBytes = 8 * 1024 * 1024;
@@ -73,44 +74,26 @@ export class CheckpointWriter {
    */
   write(facts: CheckpointFacts, best: number | null): Promise<WrittenCheckpoint> | null {
     if (this.#inFlight) return null;
-    const pieces = this.#snapshot();
-    const work = this.#writeSnapshot(facts, best, pieces).finally(() => {
+    const snapshot = takeSnapshot(this.executor);
+    const work = this.#writeSnapshot(facts, best, snapshot).finally(() => {
+      snapshot.release();
       this.#inFlight = null;
     });
     this.#inFlight = work;
     return work;
   }
 
-  /**
-   * Copies every state tensor into host memory, in pieces below the view limit. The copy lives only
-   * until it is written: between checkpoints a run holds what its plan says and no more.
-   */
-  #snapshot(): Map<StateTensor, Uint8Array[]> {
-    const pieces = new Map<StateTensor, Uint8Array[]>();
-    for (const { tensors } of checkpointParts(this.executor.plan))
-      for (const each of tensors) {
-        const { space, offsetBytes } = each.tensor;
-        const memory = this.executor.memory(space)!;
-        const copies: Uint8Array[] = [];
-        forEachPiece(elementCount(each.tensor) * 4, (offset, length) =>
-          copies.push(memory.view(offsetBytes + offset, length).slice()),
-        );
-        pieces.set(each, copies);
-      }
-    return pieces;
-  }
-
   async #writeSnapshot(
     facts: CheckpointFacts,
     best: number | null,
-    pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
+    snapshot: Memory,
   ): Promise<WrittenCheckpoint> {
     const name = checkpointDirectory(facts.step);
     const temporary = `${this.directory}/${temporaryPrefix}${name}`;
     try {
       await this.disk.remove(temporary);
       await this.disk.makeDirectory(temporary);
-      const contents = new ContentsWriter(this.disk, temporary, pieces);
+      const contents = new ContentsWriter(this.disk, temporary, snapshot);
       for (const part of checkpointParts(this.executor.plan)) await contents.writePart(part);
       await contents.writeBlocks();
       const manifest = sealManifest({
@@ -168,11 +151,13 @@ class ContentsWriter {
   readonly tensors: TensorRoot[] = [];
   readonly files: { name: string; sizeBytes: number; sha256: Digest }[] = [];
   readonly #leaves: Uint8Array[] = [];
+  /** Bytes of the snapshot already hashed. */
+  #offset = 0;
 
   constructor(
     readonly disk: Disk,
     readonly directory: string,
-    readonly pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
+    readonly snapshot: Memory,
   ) {}
 
   async writePart(part: CheckpointPart): Promise<void> {
@@ -187,20 +172,27 @@ class ContentsWriter {
     await this.#writeFile(blocksFile, [bytes]);
   }
 
+  /** The bytes of a part's file; small tensors, which lie side by side, come together. */
   *#chunksOf(part: CheckpointPart): Generator<Uint8Array> {
     yield safetensorsHead(part.tensors.map(asSafetensors));
-    for (const each of part.tensors) {
+    let from = this.#offset;
+    for (const { name, tensor } of part.tensors) {
+      const sizeBytes = elementCount(tensor) * 4;
       const leaves: Uint8Array[] = [];
-      for (const piece of findPieces(this.pieces, each))
-        for (let offset = 0; offset < piece.byteLength; offset += writeBytes) {
-          const chunk = piece.subarray(offset, offset + writeBytes);
-          for (let start = 0; start < chunk.byteLength; start += merkleBlockBytes)
-            leaves.push(merkleLeaf(chunk.subarray(start, start + merkleBlockBytes)));
-          yield chunk;
-        }
+      for (let done = 0; done < sizeBytes; done += writeBytes) {
+        const length = Math.min(writeBytes, sizeBytes - done);
+        const bytes = this.snapshot.view(this.#offset, length);
+        for (let start = 0; start < length; start += merkleBlockBytes)
+          leaves.push(merkleLeaf(bytes.subarray(start, start + merkleBlockBytes)));
+        this.#offset += length;
+        if (this.#offset - from < writeBytes / 2) continue;
+        yield this.snapshot.view(from, this.#offset - from);
+        from = this.#offset;
+      }
       this.#leaves.push(...leaves);
-      this.tensors.push({ name: each.name, shape: each.tensor.shape, root: merkleRoot(leaves) });
+      this.tensors.push({ name, shape: tensor.shape, root: merkleRoot(leaves) });
     }
+    if (this.#offset > from) yield this.snapshot.view(from, this.#offset - from);
   }
 
   async #writeFile(name: string, chunks: Iterable<Uint8Array>): Promise<void> {
@@ -208,7 +200,7 @@ class ContentsWriter {
     let sizeBytes = 0;
     const writer = await this.disk.create(`${this.directory}/${name}`);
     try {
-      for (const chunk of gathered(chunks)) {
+      for (const chunk of chunks) {
         hasher.update(chunk);
         sizeBytes += chunk.byteLength;
         await writer.write(chunk);
@@ -221,37 +213,23 @@ class ContentsWriter {
   }
 }
 
-/** Joins small chunks, so that a model of many small tensors is not written tensor by tensor. */
-function* gathered(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
-  let waiting: Uint8Array[] = [];
-  let size = 0;
-  for (const chunk of chunks) {
-    waiting.push(chunk);
-    size += chunk.byteLength;
-    if (size < writeBytes / 2) continue;
-    yield waiting.length === 1 ? waiting[0]! : concatenate(waiting, size);
-    waiting = [];
-    size = 0;
-  }
-  if (size > 0) yield concatenate(waiting, size);
-}
-
-function concatenate(chunks: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return whole;
-}
-
-function findPieces(
-  pieces: ReadonlyMap<StateTensor, Uint8Array[]>,
-  wanted: StateTensor,
-): readonly Uint8Array[] {
-  for (const [each, copies] of pieces) if (each.name === wanted.name) return copies;
-  throw new Error(`no snapshot of ${wanted.name}`);
+/**
+ * Copies the state into memory of the backend, in the order of the checkpoint's files. Garbage of
+ * this size would be collected late: between checkpoints a run holds what its plan says.
+ */
+function takeSnapshot(executor: Executor): Memory {
+  const snapshot = executor.backend.allocate(stateBytes(executor.plan));
+  let end = 0;
+  for (const { tensors } of checkpointParts(executor.plan))
+    for (const { tensor } of tensors) {
+      const source = executor.memory(tensor.space)!;
+      const sizeBytes = elementCount(tensor) * 4;
+      forEachPiece(sizeBytes, (offset, length) =>
+        snapshot.view(end + offset, length).set(source.view(tensor.offsetBytes + offset, length)),
+      );
+      end += sizeBytes;
+    }
+  return snapshot;
 }
 
 /** Bytes of a training state: what a checkpoint takes on the disk, and its snapshot in memory. */
