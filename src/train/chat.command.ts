@@ -62,26 +62,29 @@ defineCommand({
     });
     let answers = 0;
     let failures = 0;
-    while (!signal.aborted) {
-      const line = await services.interaction.readLine("> ");
-      if (line === null || line === "/quit") break;
-      if (line.trim() === "") continue;
-      try {
-        let text = "";
-        for await (const piece of conversation.ask(line, signal)) {
-          emit({ type: "piece", text: piece });
-          text += piece;
+    try {
+      while (!signal.aborted) {
+        const line = await services.interaction.readLine("> ");
+        if (line === null || line === "/quit") break;
+        if (line.trim() === "") continue;
+        try {
+          let text = "";
+          for await (const piece of conversation.ask(line, signal)) {
+            emit({ type: "piece", text: piece });
+            text += piece;
+          }
+          answers++;
+          emit({ type: "answer", question: line, text, ...conversation.verdict() });
+        } catch (error) {
+          // A question the model cannot read is no reason to end the conversation.
+          if (!(error instanceof Refusal)) throw error;
+          failures++;
+          emit(error.toJSON());
         }
-        answers++;
-        emit({ type: "answer", question: line, text, ...conversation.verdict() });
-      } catch (error) {
-        // A question the model cannot read is no reason to end the conversation.
-        if (!(error instanceof Refusal)) throw error;
-        failures++;
-        emit(error.toJSON());
       }
+    } finally {
+      model.release();
     }
-    model.release();
     return { type: "chat", run: run.id, step: model.step, answers, refused: failures };
   },
   view: (screen) => ({

@@ -110,6 +110,22 @@ export async function checkpointSteps(disk: Disk, directory: string): Promise<nu
   return steps.toSorted((a, b) => a - b);
 }
 
+/** The refusal of a run that has no checkpoint, or none of the wanted step; `steps` are those it has. */
+export function noCheckpoint(
+  run: { readonly id: string; readonly name: string },
+  wantedStep: number | undefined,
+  steps: readonly number[],
+): Refusal {
+  return new Refusal(
+    "checkpoint_missing",
+    `Run ${run.name} has no checkpoint${wantedStep === undefined ? " yet" : ` of step ${wantedStep}`}.`,
+    steps.length > 0
+      ? `There are checkpoints of steps ${steps.join(", ")}.`
+      : `\`psionic train --resume ${run.name}\` goes on until there is one.`,
+    { run: run.id, steps },
+  );
+}
+
 /** Directory names in the order to try. A pointer that does not hold is reported at once. */
 async function rungs(
   disk: Disk,

@@ -4,8 +4,8 @@ import { reopenDataset } from "#src/dataset/open.ts";
 import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
 import { compileDecoding } from "#src/model/compile.ts";
 import { exportHuggingFace } from "#src/model/huggingface-export.ts";
-import { assert, Refusal } from "#src/refusal/refusal.ts";
-import { restoreCheckpoint } from "./checkpoint-restore.ts";
+import { assert } from "#src/refusal/refusal.ts";
+import { checkpointSteps, noCheckpoint, restoreCheckpoint } from "./checkpoint-restore.ts";
 import { Executor } from "./executor.ts";
 import type { Run } from "./run-store.ts";
 
@@ -24,34 +24,32 @@ export async function exportRun(
     compileDecoding({ model, capacity: 1 }),
     clock,
   );
-  const restored = await restoreCheckpoint(disk, `${home.runs}/${run.id}/checkpoints`, executor, {
-    run: run.id,
-    planDigest: null,
-    ...(step === undefined ? {} : { exactStep: step }),
-  });
-  if (!restored)
-    throw new Refusal(
-      "checkpoint_missing",
-      `Run ${run.name} has no checkpoint${step === undefined ? " yet" : ` of step ${step}`}.`,
-      `\`psionic status ${run.name}\` lists them.`,
-      { run: run.id },
-    );
-  const parameters = new Map(executor.plan.parameters.map((tensor) => [tensor.name, tensor]));
-  const { endOfText } = dataset.tokenizer;
-  await exportHuggingFace({
-    model,
-    disk,
-    directory,
-    tokenizerFiles: Object.fromEntries(
-      dataset.tokenizer.files().map(({ name, content }) => [name, content]),
-    ),
-    ...(endOfText === null ? {} : { tokens: { eosTokenIds: [endOfText] } }),
-    read(name) {
-      const tensor = parameters.get(name);
-      assert(tensor, `the model has no parameter ${name}`);
-      return executor.bytes(tensor);
-    },
-  });
-  executor.release();
-  return { step: restored.manifest.step };
+  const checkpoints = `${home.runs}/${run.id}/checkpoints`;
+  try {
+    const restored = await restoreCheckpoint(disk, checkpoints, executor, {
+      run: run.id,
+      planDigest: null,
+      ...(step === undefined ? {} : { exactStep: step }),
+    });
+    if (!restored) throw noCheckpoint(run, step, await checkpointSteps(disk, checkpoints));
+    const parameters = new Map(executor.plan.parameters.map((tensor) => [tensor.name, tensor]));
+    const { endOfText } = dataset.tokenizer;
+    await exportHuggingFace({
+      model,
+      disk,
+      directory,
+      tokenizerFiles: Object.fromEntries(
+        dataset.tokenizer.files().map(({ name, content }) => [name, content]),
+      ),
+      ...(endOfText === null ? {} : { tokens: { eosTokenIds: [endOfText] } }),
+      read(name) {
+        const tensor = parameters.get(name);
+        assert(tensor, `the model has no parameter ${name}`);
+        return executor.bytes(tensor);
+      },
+    });
+    return { step: restored.manifest.step };
+  } finally {
+    executor.release();
+  }
 }

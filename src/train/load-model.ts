@@ -4,8 +4,12 @@ import { AdditionDataset } from "#src/dataset/addition.ts";
 import type { Dataset } from "#src/dataset/dataset.ts";
 import { reopenDataset } from "#src/dataset/open.ts";
 import { compileDecoding } from "#src/model/compile.ts";
-import { Refusal } from "#src/refusal/refusal.ts";
-import { restoreCheckpoint, type FallBack } from "./checkpoint-restore.ts";
+import {
+  checkpointSteps,
+  noCheckpoint,
+  restoreCheckpoint,
+  type FallBack,
+} from "./checkpoint-restore.ts";
 import { DecodingSession } from "./decoding-session.ts";
 import { Executor } from "./executor.ts";
 import type { IsaName } from "./isa.ts";
@@ -51,33 +55,29 @@ export async function loadModel(
   });
   const { backend } = await openBackend(options.isa ?? null, options.threads ?? 1);
   const executor = new Executor(backend, plan, clock);
-  const restored = await restoreCheckpoint(disk, `${home.runs}/${run.id}/checkpoints`, executor, {
-    run: run.id,
-    planDigest: null,
-    ...(options.step === undefined ? {} : { exactStep: options.step }),
-  });
-  if (!restored) throw noCheckpoint(run, options.step);
-  return {
-    run,
-    step: restored.manifest.step,
-    fallBacks: restored.fallBacks,
-    dataset,
-    addition: dataset instanceof AdditionDataset ? dataset : null,
-    session: new DecodingSession(executor, capacity),
-    release() {
-      executor.release();
-      backend.release();
-    },
+  const release = () => {
+    executor.release();
+    backend.release();
   };
-}
-
-function noCheckpoint(run: Run, step: number | undefined): Refusal {
-  return new Refusal(
-    "checkpoint_missing",
-    `Run ${run.name} has no checkpoint${step === undefined ? " yet" : ` of step ${step}`}.`,
-    step === undefined
-      ? `\`psionic train --resume ${run.name}\` goes on until there is one.`
-      : `\`psionic status ${run.name}\` lists them.`,
-    { run: run.id, ...(step === undefined ? {} : { step }) },
-  );
+  try {
+    const directory = `${home.runs}/${run.id}/checkpoints`;
+    const restored = await restoreCheckpoint(disk, directory, executor, {
+      run: run.id,
+      planDigest: null,
+      ...(options.step === undefined ? {} : { exactStep: options.step }),
+    });
+    if (!restored) throw noCheckpoint(run, options.step, await checkpointSteps(disk, directory));
+    return {
+      run,
+      step: restored.manifest.step,
+      fallBacks: restored.fallBacks,
+      dataset,
+      addition: dataset instanceof AdditionDataset ? dataset : null,
+      session: new DecodingSession(executor, capacity),
+      release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }

@@ -86,28 +86,32 @@ defineCommand({
     const startMs = services.clock.monotonicMs();
     const tokens: number[] = [];
     let text = "";
-    const options = { ...sampling, stop: tokenizer.endOfText };
-    for await (const token of generate(
-      model.session,
-      promptTokens(tokenizer, prompt),
-      options,
-      signal,
-    )) {
-      const piece = stream.push(token);
-      tokens.push(token);
-      text += piece;
-      emit({ type: "token", token, text: piece });
+    try {
+      const options = { ...sampling, stop: tokenizer.endOfText };
+      for await (const token of generate(
+        model.session,
+        promptTokens(tokenizer, prompt),
+        options,
+        signal,
+      )) {
+        const piece = stream.push(token);
+        tokens.push(token);
+        text += piece;
+        emit({ type: "token", token, text: piece });
+      }
+      const rest = stream.end();
+      text += rest;
+      if (rest !== "") emit({ type: "token", token: null, text: rest });
+    } finally {
+      model.release();
     }
-    const rest = stream.end();
-    if (rest !== "") emit({ type: "token", token: null, text: rest });
-    model.release();
     const seconds = (services.clock.monotonicMs() - startMs) / 1000;
     return {
       type: "sample",
       run: run.id,
       step: model.step,
       prompt,
-      text: text + rest,
+      text,
       tokens: tokens.length,
       tokensPerSecond: tokens.length / Math.max(1e-9, seconds),
     };

@@ -3,7 +3,12 @@ import type { Services } from "#src/command/define.ts";
 import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkpointDirectory } from "#src/train/checkpoint.ts";
-import { checkpointSteps, loadState, readManifest } from "#src/train/checkpoint-restore.ts";
+import {
+  checkpointSteps,
+  loadState,
+  noCheckpoint,
+  readManifest,
+} from "#src/train/checkpoint-restore.ts";
 import { Executor } from "#src/train/executor.ts";
 import { pinnedPlan } from "#src/train/run-plan.ts";
 import type { Run, RunStore } from "#src/train/run-store.ts";
@@ -23,15 +28,7 @@ export async function digestRun(
   const directory = `${home.runs}/${run.id}/checkpoints`;
   const steps = await checkpointSteps(disk, directory);
   const step = wantedStep ?? steps.at(-1);
-  if (step === undefined || !steps.includes(step))
-    throw new Refusal(
-      "checkpoint_missing",
-      `Run ${run.name} has no checkpoint${step === undefined ? " yet" : ` of step ${step}`}.`,
-      steps.length > 0
-        ? `There are checkpoints of steps ${steps.join(", ")}.`
-        : `\`psionic train --resume ${run.name}\` goes on until there is one.`,
-      { run: run.id, steps },
-    );
+  if (step === undefined || !steps.includes(step)) throw noCheckpoint(run, wantedStep, steps);
   const plan = pinnedPlan(run.manifest);
   const executor = new Executor(openReferenceBackend(), plan, clock);
   try {
