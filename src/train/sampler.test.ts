@@ -107,4 +107,7 @@ test("T-8 an empty prompt begins with a line's end where there is no end of text
   const tokenizer = new CharTokenizer(["\n", "a", "b"], { endOfText: false });
   expect(promptTokens(tokenizer, "")).toEqual([...tokenizer.encode("\n")]);
   expect(promptTokens(tokenizer, "ab")).toEqual([...tokenizer.encode("ab")]);
+  const oneLine = new CharTokenizer(["a", "b"], { endOfText: false });
+  expect(promptTokens(oneLine, "")).toEqual([0]);
+  expect(() => promptTokens(oneLine, "\n")).toThrow("does not occur");
 });

@@ -11,7 +11,10 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stop: number | null;
 }
 
-/** Reads the prompt's tokens (at least one) and yields what follows, as it comes. */
+/**
+ * Reads the prompt's tokens (at least one) and yields what follows, as it comes. Refuses with
+ * `not_finite` where the model computes no numbers.
+ */
 export async function* generate(
   session: DecodingSession,
   prompt: readonly number[],
@@ -22,7 +25,6 @@ export async function* generate(
   let logits = await session.read(prompt);
   for (let position = 0; position < options.tokens; position++) {
     if (signal?.aborted) return;
-    checkLogits(logits);
     const token = chooseToken(logits, options, dice.at(position));
     if (token === options.stop) return;
     yield token;
@@ -30,21 +32,17 @@ export async function* generate(
   }
 }
 
-/** A damaged or burst model has no text to give. Refuses with `not_finite`. */
-function checkLogits(logits: Float32Array): void {
-  const element = logits.findIndex((value) => !Number.isFinite(value));
-  if (element < 0) return;
-  throw new Refusal(
-    "not_finite",
-    "The model's logits are not finite numbers: its parameters are damaged or were trained to bursting.",
-    "Sample an earlier checkpoint with --step, or train again with a lower --learning-rate.",
-    { element },
-  );
-}
-
-/** The tokens of a prompt; an empty one begins as a document does, or after a line's end. */
+/**
+ * The tokens of a prompt. An empty one begins as a document does, or after a line's end, or, where
+ * the model knows neither, with the first token there is. Refuses with `character_unknown`.
+ */
 export function promptTokens(tokenizer: Tokenizer, prompt: string): number[] {
-  const tokens = [...tokenizer.encode(prompt)];
-  if (tokens.length > 0) return tokens;
-  return tokenizer.endOfText === null ? [...tokenizer.encode("\n")] : [tokenizer.endOfText];
+  if (prompt !== "") return [...tokenizer.encode(prompt)];
+  if (tokenizer.endOfText !== null) return [tokenizer.endOfText];
+  try {
+    return [...tokenizer.encode("\n")];
+  } catch (error) {
+    if (error instanceof Refusal && error.code === "character_unknown") return [0];
+    throw error;
+  }
 }

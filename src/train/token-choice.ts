@@ -55,7 +55,7 @@ export function chooseToken(logits: Float32Array, options: SamplingOptions, u: n
     throw new Refusal(
       "not_finite",
       `The model gives ${logits[bad]} as the logit of token ${bad}.`,
-      "Its parameters are damaged or its training burst; sample from an earlier checkpoint with --step.",
+      "Its parameters are damaged or its training diverged; sample an earlier checkpoint with --step.",
       { token: bad, operation: "head" },
     );
   if (temperature === 0 || topK === 1) return mostLikely(logits);
