@@ -2,7 +2,7 @@ import type { Flow } from "#src/command/define.ts";
 import type { AnyCommand, Registry } from "#src/command/registry.ts";
 import { parameterSchema, type JsonSchema } from "#src/command/schema.ts";
 import { globalOptions } from "./globals.ts";
-import { choicesOf, isFlag, isList, kebab, placeholder } from "./parameter.ts";
+import { isFlag, isList, kebab, placeholder } from "./parameter.ts";
 
 const headings: readonly (readonly [Flow, string])[] = [
   ["start", "First steps"],
@@ -80,14 +80,16 @@ export function prefixHelp(name: string, registry: Registry, columns: number): s
 
 function describe(schema: JsonSchema, required: boolean): string {
   const parts = [schema.description ?? ""];
-  const choices = choicesOf(schema);
-  if (choices.length > 0) parts.push(`one of ${choices.join(", ")}`);
   if (isList(schema)) parts.push("may be repeated");
-  if (schema.default !== undefined && !(Array.isArray(schema.default) && !schema.default.length)) {
-    parts.push(`default ${defaultText(schema.default)}`);
-  }
+  if (saysSomething(schema.default)) parts.push(`default ${defaultText(schema.default)}`);
   if (required) parts.push("required");
   return parts.filter((part) => part !== "").join("; ");
+}
+
+/** Nothing, an empty list and a flag that is off are what everybody expects. */
+function saysSomething(value: unknown): boolean {
+  const isEmpty = value === "" || (Array.isArray(value) && value.length === 0);
+  return value !== undefined && value !== false && !isEmpty;
 }
 
 function defaultText(value: unknown): string {

@@ -70,7 +70,7 @@ export function placeholder(schema: JsonSchema): string {
   const item = itemOf(schema);
   if (item) return placeholder(item);
   const types = allowedTypes(schema);
-  if (types.has("string")) return "TEXT";
+  if (types.has("string")) return types.has("boolean") ? "[TEXT]" : "TEXT";
   if (types.has("integer") || types.has("number")) return "NUMBER";
   if (types.has("boolean")) return "true|false";
   return "JSON";
