@@ -6,6 +6,7 @@ import { isaNames } from "#src/train/isa.ts";
 import { refusalSchema, unpackRefusal } from "#src/train/messages.ts";
 import type { BenchRequest } from "./child.ts";
 import { rowSchema, type Row } from "./row.ts";
+import { threadsParameter } from "#src/train/parameter-entries.ts";
 
 const laneNames = isaNames.filter((name) => name !== "reference");
 
@@ -22,15 +23,7 @@ defineCommand({
       ),
       [],
     ),
-    threads: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(1),
-        v.maxValue(256),
-        v.description("threads to measure with; by default 1 and all cores"),
-      ),
-    ),
+    threads: threadsParameter("1 and all cores in turn"),
     isa: v.optional(
       v.pipe(v.picklist(laneNames), v.description("kernels to measure; the best by default")),
     ),

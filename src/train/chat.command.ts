@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { runParameter, samplingParameters, threadsParameter } from "./parameter-entries.ts";
 
 defineCommand({
   name: "chat",
@@ -8,7 +9,7 @@ defineCommand({
   access: "owner",
   flow: "model",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    run: runParameter,
     tokens: v.optional(
       v.pipe(
         v.number(),
@@ -19,30 +20,8 @@ defineCommand({
       ),
       200,
     ),
-    temperature: v.optional(
-      v.pipe(
-        v.number(),
-        v.minValue(0),
-        v.maxValue(100),
-        v.description("0 takes the likeliest token"),
-      ),
-      0.8,
-    ),
-    topK: v.optional(
-      v.pipe(v.number(), v.integer(), v.minValue(0), v.description("only the likeliest tokens")),
-      0,
-    ),
-    topP: v.optional(
-      v.pipe(v.number(), v.gtValue(0), v.maxValue(1), v.description("only likely tokens")),
-      0.95,
-    ),
-    seed: v.optional(
-      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.description("decides every draw")),
-      0,
-    ),
-    threads: v.optional(
-      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256), v.description("threads; 1")),
-    ),
+    ...samplingParameters(0.95),
+    threads: threadsParameter("1"),
   }),
   positional: ["run"],
   examples: ["psionic chat latest"],

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
+import { runParameter, stepParameter } from "./parameter-entries.ts";
 
 defineCommand({
   name: "export",
@@ -7,17 +8,10 @@ defineCommand({
   access: "owner",
   flow: "model",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    run: runParameter,
     to: v.optional(v.pipe(v.picklist(["hf"]), v.description("hf: a Hugging Face directory")), "hf"),
     out: v.pipe(v.string(), v.description("directory to write")),
-    step: v.optional(
-      v.pipe(
-        v.number(),
-        v.safeInteger(),
-        v.minValue(0),
-        v.description("checkpoint after this step; the newest"),
-      ),
-    ),
+    step: stepParameter,
   }),
   positional: ["run"],
   examples: ["psionic export latest --to hf --out model"],

@@ -1,6 +1,12 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
-import { isaNames } from "./isa.ts";
+import {
+  isaParameter,
+  runParameter,
+  samplingParameters,
+  stepParameter,
+  threadsParameter,
+} from "./parameter-entries.ts";
 
 defineCommand({
   name: "sample",
@@ -8,7 +14,7 @@ defineCommand({
   access: "owner",
   flow: "model",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    run: runParameter,
     prompt: v.optional(v.pipe(v.string(), v.description("what the text begins with")), ""),
     tokens: v.optional(
       v.pipe(
@@ -16,53 +22,14 @@ defineCommand({
         v.integer(),
         v.minValue(1),
         v.maxValue(1_000_000),
-        v.description("how many"),
+        v.description("how many tokens to write"),
       ),
       256,
     ),
-    temperature: v.optional(
-      v.pipe(
-        v.number(),
-        v.minValue(0),
-        v.maxValue(100),
-        v.description("0 takes the likeliest token"),
-      ),
-      0.8,
-    ),
-    topK: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(0),
-        v.description("only the likeliest tokens; 0 for all"),
-      ),
-      0,
-    ),
-    topP: v.optional(
-      v.pipe(
-        v.number(),
-        v.gtValue(0),
-        v.maxValue(1),
-        v.description("only tokens that reach this probability"),
-      ),
-      1,
-    ),
-    seed: v.optional(
-      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.description("decides every draw")),
-      0,
-    ),
-    step: v.optional(
-      v.pipe(
-        v.number(),
-        v.safeInteger(),
-        v.minValue(0),
-        v.description("checkpoint after this step; the newest"),
-      ),
-    ),
-    threads: v.optional(
-      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(256), v.description("threads; 1")),
-    ),
-    isa: v.optional(v.pipe(v.picklist(isaNames), v.description("kernel lane; the best there is"))),
+    ...samplingParameters(1),
+    step: stepParameter,
+    threads: threadsParameter("1"),
+    isa: isaParameter,
   }),
   positional: ["run"],
   examples: ['psionic sample latest --prompt "The sea"', "psionic sample book --temperature 0"],

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { sparkline } from "./curve.ts";
 import { countText } from "./wording.ts";
+import { runParameter } from "./parameter-entries.ts";
 
 /** Losses shown in the curve, at most; a long run is thinned out by the database. */
 const curveSteps = 2_000;
@@ -12,7 +13,7 @@ defineCommand({
   access: "owner",
   flow: "model",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    run: runParameter,
   }),
   positional: ["run"],
   examples: ["psionic status latest"],

@@ -2,8 +2,8 @@
 import * as v from "valibot";
 import { optimizerNames } from "#src/graph/update.ts";
 import { styles } from "#src/model/configuration.ts";
-import { isaNames } from "./isa.ts";
 import { scheduleKinds } from "./schedule.ts";
+import { isaParameter, threadsParameter } from "./parameter-entries.ts";
 
 const whole = (least: number, text: string) =>
   v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.description(text)));
@@ -42,23 +42,8 @@ export const trainParameters = v.strictObject({
   ),
   checkpointEvery: whole(1, "steps between checkpoints"),
   evaluateEvery: whole(1, "steps between held-out evaluations"),
-  threads: v.optional(
-    v.pipe(
-      v.number(),
-      v.integer(),
-      v.minValue(1),
-      v.maxValue(256),
-      v.description("threads; all cores"),
-    ),
-  ),
-  isa: v.optional(
-    v.pipe(
-      v.picklist(isaNames),
-      v.description(
-        "kernel lane; by default the best. baseline and reference are for checking and very slow",
-      ),
-    ),
-  ),
+  threads: threadsParameter("all cores"),
+  isa: isaParameter,
   style: v.optional(v.pipe(v.picklist(styles), v.description("architecture"))),
   layers: whole(1, "transformer blocks"),
   width: whole(1, "elements of a token's vector"),
@@ -77,17 +62,22 @@ export const trainParameters = v.strictObject({
   weightDecay: real(0, "weight decay"),
   clip: real(0, "largest gradient norm; 0 turns clipping off"),
   tokenizer: v.optional(
-    v.pipe(v.string(), v.description("byte, char, bpe, or a tokenizer.json; fits the size")),
+    v.pipe(
+      v.string(),
+      v.description("byte, char, bpe, or a tokenizer.json; by default what fits the size"),
+    ),
   ),
   vocabulary: whole(257, "tokens of a trained BPE vocabulary"),
-  textField: v.optional(v.pipe(v.string(), v.description("field of JSONL records; text"))),
+  textField: v.optional(
+    v.pipe(v.string(), v.description("field of JSONL records; by default text")),
+  ),
   holdOut: v.optional(
     v.pipe(
       v.number(),
       v.integer(),
       v.minValue(1),
       v.maxValue(500),
-      v.description("thousandths of the text held out; 100"),
+      v.description("thousandths of the text held out; by default 100"),
     ),
   ),
   recompute: flag("compute blocks again in the backward pass to save memory"),

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
+import { runParameter, stepParameter } from "#src/train/parameter-entries.ts";
 
 defineCommand({
   name: "digest",
@@ -7,15 +8,8 @@ defineCommand({
   access: "owner",
   flow: "proof",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
-    step: v.optional(
-      v.pipe(
-        v.number(),
-        v.safeInteger(),
-        v.minValue(0),
-        v.description("checkpoint after this step; the newest"),
-      ),
-    ),
+    run: runParameter,
+    step: stepParameter,
     tensors: v.optional(v.pipe(v.boolean(), v.description("list every tensor's root")), false),
   }),
   positional: ["run"],

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { isaNames } from "#src/train/isa.ts";
+import { isaParameter, runParameter, threadsParameter } from "#src/train/parameter-entries.ts";
 
 defineCommand({
   name: "replay",
@@ -9,20 +9,15 @@ defineCommand({
   access: "owner",
   flow: "proof",
   parameters: v.strictObject({
-    run: v.optional(v.pipe(v.string(), v.description("latest, a name, or a prefix")), "latest"),
+    run: runParameter,
     steps: v.optional(
-      v.pipe(v.union([v.string(), v.number()]), v.description("first..last, from 1; all of them")),
-    ),
-    threads: v.optional(
       v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(1),
-        v.maxValue(256),
-        v.description("threads; all cores"),
+        v.union([v.string(), v.number()]),
+        v.description("first..last, counted from 1; by default all"),
       ),
     ),
-    isa: v.optional(v.pipe(v.picklist(isaNames), v.description("kernel lane; the best there is"))),
+    threads: threadsParameter("all cores"),
+    isa: isaParameter,
   }),
   positional: ["run"],
   examples: ["psionic replay latest --steps 100..120"],
