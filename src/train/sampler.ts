@@ -37,7 +37,8 @@ export async function* generate(
  * the model knows neither, with the first token there is. Refuses with `character_unknown`.
  */
 export function promptTokens(tokenizer: Tokenizer, prompt: string): number[] {
-  if (prompt !== "") return [...tokenizer.encode(prompt)];
+  const tokens = [...tokenizer.encode(prompt)];
+  if (tokens.length > 0) return tokens;
   if (tokenizer.endOfText !== null) return [tokenizer.endOfText];
   try {
     return [...tokenizer.encode("\n")];
