@@ -34,15 +34,9 @@ export interface HuggingFaceExport {
 export async function exportHuggingFace(request: HuggingFaceExport): Promise<void> {
   const { model, tokens, tokenizerFiles, directory, disk } = request;
   await disk.makeDirectory(directory);
-  const path = `${directory}/model.safetensors`;
-  const writer = await disk.create(`${path}.partial`);
-  try {
-    await writeTensors(writer, mapTensors(model), request.read);
-    await writer.sync();
-  } finally {
-    await writer.close();
-  }
-  await disk.rename(`${path}.partial`, path);
+  // Over an older export: from here on the directory is not whole.
+  await disk.remove(`${directory}/config.json`);
+  await writeWeights(disk, `${directory}/model.safetensors`, mapTensors(model), request.read);
   await disk.syncDirectory(directory);
   for (const [name, content] of Object.entries(tokenizerFiles)) {
     await disk.publish(`${directory}/${name}`, content);
@@ -50,6 +44,28 @@ export async function exportHuggingFace(request: HuggingFaceExport): Promise<voi
   const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   await disk.publish(`${directory}/generation_config.json`, json(toGenerationConfig(tokens)));
   await disk.publish(`${directory}/config.json`, json(toHuggingFaceConfig(model, tokens)));
+}
+
+/** Writes the weights beside their place, where a killed export may have left a beginning, and moves them. */
+async function writeWeights(
+  disk: Disk,
+  path: string,
+  mappings: readonly TensorMapping[],
+  read: ParameterReader,
+): Promise<void> {
+  const partial = `${path}.partial`;
+  await disk.remove(partial);
+  const writer = await disk.create(partial);
+  try {
+    await writeTensors(writer, mappings, read);
+    await writer.sync();
+    await writer.close();
+    await disk.rename(partial, path);
+  } catch (error) {
+    await writer.close().catch(() => {});
+    await disk.remove(partial).catch(() => {});
+    throw error;
+  }
 }
 
 async function writeTensors(

@@ -50,6 +50,28 @@ async function exported(model: ModelConfiguration): Promise<Map<string, Uint8Arr
   return parameters;
 }
 
+test("T-3 an export that was killed or refused half-way can be done again", async () => {
+  const model = models["gpt2"]!;
+  await writeFile(join(directory, "model.safetensors.partial"), "half");
+  await exported(model);
+  const failing = exportHuggingFace({
+    model: models["qwen3"]!,
+    read: () => {
+      throw new Refusal("disk_full", "the disk is full", "");
+    },
+    tokenizerFiles: {},
+    directory,
+    disk,
+  });
+  expect(await failing.catch((error: Refusal) => error.code)).toBe("disk_full");
+  const names = (await disk.list(directory)).map(({ name }) => name);
+  expect(names).not.toContain("model.safetensors.partial");
+  // What is there is not whole any more, and must not look as if it were.
+  expect(names).not.toContain("config.json");
+  await exported(model);
+  expect((await openHuggingFace(directory, disk)).model).toEqual(model);
+});
+
 for (const [name, model] of Object.entries(models)) {
   test(`T-3 ${name} survives the way to a Hugging Face directory and back`, async () => {
     const parameters = await exported(model);
