@@ -188,7 +188,10 @@ EXPORT void psi_scratch_sizes(psi_team *team, const psi_call *calls, int64_t cou
 }
 
 // Runs calls [from, to); returns when every thread is done: 0, or 1 + the first call that failed.
+// A stretch without calls has no barrier to end on, so the workers are not told of it: one that came late
+// would read the next stretch instead, and run it twice.
 EXPORT int64_t psi_run(psi_team *team, const psi_call *calls, int64_t from, int64_t to, char *scratch, int64_t shared_bytes, int64_t each_bytes) {
+  if (from >= to) return 0;
   team->calls = calls;
   team->from = from;
   team->to = to;
