@@ -1,4 +1,5 @@
 import { integersOf, operations, type Call } from "#src/kernel/contract.ts";
+import { elementsOf } from "./parameters.ts";
 import type { PhaseName, Plan, SpaceName } from "./plan.ts";
 import { elementBytes } from "./tensor.ts";
 
@@ -60,7 +61,7 @@ export function describePlan(plan: Plan, largestCount = 8): PlanDescription {
     spaces: plan.spaces,
     totalBytes: planBytes(plan),
     parameterTensors: plan.parameters.length,
-    parameters: plan.parameters.reduce((total, { shape }) => total + elements(shape), 0),
+    parameters: plan.parameters.reduce((total, { shape }) => total + elementsOf(shape), 0),
     phases,
     largestBuffers: largestBuffers(plan, largestCount),
   };
@@ -86,9 +87,6 @@ export function describeCalls(plan: Plan): CallDescription[] {
 export function planBytes(plan: Plan): number {
   return plan.spaces.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
 }
-
-const elements = (shape: readonly number[]): number =>
-  shape.reduce((product, extent) => product * extent, 1);
 
 /** Multiply-adds of a call counted as two. */
 function flopsOf(call: Call): number {

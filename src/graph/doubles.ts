@@ -1,6 +1,7 @@
 import { evaluateCall } from "#src/kernel/reference/evaluate.ts";
 import { integersOf, operations, type Call } from "#src/kernel/contract.ts";
 import { assert } from "#src/refusal/refusal.ts";
+import { elementsOf } from "./parameters.ts";
 import type { PhaseName, Plan, PlannedTensor } from "./plan.ts";
 import { elementBytes } from "./tensor.ts";
 
@@ -57,7 +58,6 @@ export class DoubleProgram {
   #window<T extends Float64Array | Int32Array>(spaces: readonly T[], tensor: PlannedTensor): T {
     const space = this.plan.spaces.findIndex(({ name }) => name === tensor.space);
     const from = tensor.offsetBytes / elementBytes;
-    const count = tensor.shape.reduce((product, extent) => product * extent, 1);
-    return spaces[space]!.subarray(from, from + count) as T;
+    return spaces[space]!.subarray(from, from + elementsOf(tensor.shape)) as T;
   }
 }

@@ -39,6 +39,7 @@ const padElements = alignmentBytes / elementBytes;
 
 export const padded = (elements: number): number => Math.ceil(elements / padElements) * padElements;
 
+/** How many elements a tensor of a shape has; one where it has no extents. */
 export const elementsOf = (shape: readonly number[]): number =>
   shape.reduce((product, extent) => product * extent, 1);
 

@@ -4,6 +4,7 @@ import {
   safetensorsHeaderLength,
   type SafetensorsEntry,
 } from "#src/codec/safetensors.ts";
+import { elementsOf } from "#src/graph/parameters.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import type { ModelConfiguration } from "./configuration.ts";
@@ -49,7 +50,7 @@ export async function openHuggingFace(directory: string, disk: Disk): Promise<Hu
     async read(parameter) {
       const shape = shapes.get(parameter);
       assert(shape, `the model has no parameter ${parameter}`);
-      const bytes = new Uint8Array(shape.reduce((product, extent) => product * extent, 4));
+      const bytes = new Uint8Array(4 * elementsOf(shape));
       const columns = shape[shape.length - 1]!;
       for (const mapping of mappings) {
         if (mapping.parameter !== parameter) continue;

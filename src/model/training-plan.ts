@@ -8,7 +8,7 @@ import { lowerForward } from "#src/graph/lower.ts";
 import { layOutParameters, trainedStorage, type ParameterTable } from "#src/graph/parameters.ts";
 import { Recorder } from "#src/graph/recorder.ts";
 import { FixedSpace } from "#src/graph/space.ts";
-import { elementBytes, type Tensor } from "#src/graph/tensor.ts";
+import { elementBytes, type Storage, type Tensor } from "#src/graph/tensor.ts";
 import {
   addUpdateTensors,
   emitNorm,
@@ -85,35 +85,19 @@ export function assembleTraining(options: TrainingOptions): Assembled {
   };
 
   const training = trainingGraph({ ...decoder, batchSize }, step);
-  const gradientPhase = (phase: "gradient" | "accumulate"): Recorder => {
-    const recorder = new Recorder(phase);
-    new Differentiation(recorder, {
-      gradients: storages.gradients,
-      accumulate: phase === "accumulate",
-      recompute: options.recompute ?? false,
-    }).differentiate(training);
-    emitSum(recorder, step.losses, step.lossSum);
-    return recorder;
-  };
-  const recorded = (
-    phase: "initialise" | "norm" | "update",
-    emit: (recorder: Recorder) => void,
-  ) => {
-    const recorder = new Recorder(phase);
-    emit(recorder);
-    return recorder;
-  };
+  const gradientPhase = (phase: "gradient" | "accumulate") =>
+    recordGradient(phase, training, step, storages.gradients, options.recompute ?? false);
   const zeroed = [parameters.list[0]!.tensor.storage, ...trained.map((name) => storages[name])];
   const sizeBytes = (elements: number): number => elements * elementBytes;
   return assemble({
     recorders: [
-      recorded("initialise", (recorder) =>
+      record("initialise", (recorder) =>
         emitInitialise(recorder, parameters, zeroed, step.randomState),
       ),
       gradientPhase("gradient"),
       ...((options.microBatches ?? 1) > 1 ? [gradientPhase("accumulate")] : []),
-      recorded("norm", (recorder) => emitNorm(recorder, update, updateTensors.clip)),
-      recorded("update", (recorder) => emitUpdate(recorder, update, updateTensors)),
+      record("norm", (recorder) => emitNorm(recorder, update, updateTensors.clip)),
+      record("update", (recorder) => emitUpdate(recorder, update, updateTensors)),
       evaluatePhase({ ...decoder, batchSize: evaluateBatchSize }, evaluated),
     ],
     spaces: [
@@ -126,6 +110,31 @@ export function assembleTraining(options: TrainingOptions): Assembled {
     inputs: inputs.tensors,
     constants: constants.list,
   });
+}
+
+/** A phase of calls that no graph gives. */
+function record(
+  phase: "initialise" | "norm" | "update",
+  emit: (recorder: Recorder) => void,
+): Recorder {
+  const recorder = new Recorder(phase);
+  emit(recorder);
+  return recorder;
+}
+
+/** The forward and backward pass; `accumulate` adds to the gradients, `gradient` overwrites them. */
+function recordGradient(
+  phase: "gradient" | "accumulate",
+  training: Graph,
+  step: StepTensors,
+  gradients: Storage,
+  recompute: boolean,
+): Recorder {
+  const recorder = new Recorder(phase);
+  const accumulate = phase === "accumulate";
+  new Differentiation(recorder, { gradients, accumulate, recompute }).differentiate(training);
+  emitSum(recorder, step.losses, step.lossSum);
+  return recorder;
 }
 
 type Common = Pick<

@@ -10,6 +10,7 @@ import {
   type Memory,
   type Program,
 } from "#src/kernel/contract.ts";
+import { elementsOf } from "#src/graph/parameters.ts";
 import type { Phase, PhaseName, Plan, PlannedTensor, SpaceName } from "#src/graph/plan.ts";
 import { assert } from "#src/refusal/refusal.ts";
 
@@ -170,7 +171,7 @@ export class Executor {
 }
 
 export function elementCount(tensor: { readonly shape: readonly number[] }): number {
-  return tensor.shape.reduce((product, extent) => product * extent, 1);
+  return elementsOf(tensor.shape);
 }
 
 /** Views are limited to 2 GiB; larger memory is touched in pieces of 256 MiB. */
