@@ -4,7 +4,6 @@
  * checkpoint.
  */
 import type { Services } from "#src/command/define.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
 import type { ParentProcess } from "#src/port/process.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { Executor } from "./executor.ts";
@@ -16,6 +15,7 @@ import {
   type ToParent,
 } from "./messages.ts";
 import { openBackend } from "./open-backend.ts";
+import { reopenRunData } from "./run-data.ts";
 import { pinnedPlan } from "./run-plan.ts";
 import { runSession } from "./session.ts";
 import { assignTrainingData } from "./training-data.ts";
@@ -38,13 +38,13 @@ export async function runTrainer(parent: ParentProcess, services: Services): Pro
 
 async function train(
   start: Start,
-  { clock, disk, machine }: Services,
+  { clock, disk, home, machine }: Services,
   inbox: Inbox,
   send: (message: ToParent) => void,
 ): Promise<void> {
   const startedMs = clock.monotonicMs();
   const plan = pinnedPlan(start.manifest);
-  const dataset = await reopenDataset(start.manifest.data.reference, disk);
+  const dataset = await reopenRunData(start.manifest, disk, home.root);
   checkData(start, dataset.manifestDigest);
   const threads = start.threads ?? (await machine.facts()).coreCount;
   const { backend, measurePeak } = await openBackend(start.isa, threads);

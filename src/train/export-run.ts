@@ -1,12 +1,12 @@
 /** Writes a checkpoint's model in other programs' formats. Every byte read is verified first. */
 import type { Services } from "#src/command/define.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
 import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
 import { compileDecoding } from "#src/model/compile.ts";
 import { exportHuggingFace } from "#src/model/huggingface-export.ts";
 import { assert } from "#src/refusal/refusal.ts";
 import { checkpointSteps, noCheckpoint, restoreCheckpoint } from "./checkpoint-restore.ts";
 import { Executor } from "./executor.ts";
+import { reopenRunData } from "./run-data.ts";
 import type { Run } from "./run-store.ts";
 
 /** Refuses with `checkpoint_missing`, and as the disk does. */
@@ -16,8 +16,8 @@ export async function exportRun(
   directory: string,
   step: number | undefined,
 ): Promise<{ readonly step: number }> {
-  const { model, data } = run.manifest;
-  const dataset = await reopenDataset(data.reference, disk);
+  const { model } = run.manifest;
+  const dataset = await reopenRunData(run.manifest, disk, home.root);
   // Nothing is computed here; a plan of capacity 1 says where each parameter lies.
   const executor = new Executor(
     openReferenceBackend(),

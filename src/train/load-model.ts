@@ -2,7 +2,6 @@
 import type { Services } from "#src/command/define.ts";
 import { AdditionDataset } from "#src/dataset/addition.ts";
 import type { Dataset } from "#src/dataset/dataset.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
 import { compileDecoding } from "#src/model/compile.ts";
 import {
   checkpointSteps,
@@ -14,6 +13,7 @@ import { DecodingSession } from "./decoding-session.ts";
 import { Executor } from "./executor.ts";
 import type { IsaName } from "./isa.ts";
 import { openBackend } from "./open-backend.ts";
+import { reopenRunData } from "./run-data.ts";
 import type { Run } from "./run-store.ts";
 
 /** Tokens of one prefill block. */
@@ -46,7 +46,7 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const { disk, clock, home } = services;
   const { manifest } = run;
-  const dataset = await reopenDataset(manifest.data.reference, disk);
+  const dataset = await reopenRunData(manifest, disk, home.root);
   const capacity = manifest.model.contextLength;
   const plan = compileDecoding({
     model: manifest.model,

@@ -1,10 +1,10 @@
 /** Which run `train --resume` means, and whether what was said with it still fits what is pinned. */
 import type { CommandContext } from "#src/command/define.ts";
 import { digestSources } from "#src/dataset/corpus.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
 import { listSources } from "#src/dataset/source.ts";
 import type { TextDataset } from "#src/dataset/text-dataset.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { reopenRunData } from "./run-data.ts";
 import type { Run, RunStore } from "./run-store.ts";
 import type { TrainRequest } from "./train-parameters.ts";
 
@@ -98,12 +98,11 @@ async function checkSources(
   files: readonly string[],
   { services }: CommandContext,
 ): Promise<void> {
-  const { disk } = services;
-  const { reference } = run.manifest.data;
+  const { disk, home } = services;
   const found = await digestSources(disk, await listSources(disk, files));
   const pinned =
-    reference.task === "text"
-      ? ((await reopenDataset(reference, disk)) as TextDataset).manifest.sources
+    run.manifest.data.reference.task === "text"
+      ? ((await reopenRunData(run.manifest, disk, home.root)) as TextDataset).manifest.sources
       : [];
   const changed =
     found.find(({ sha256 }, index) => pinned[index]?.sha256 !== sha256)?.path ??

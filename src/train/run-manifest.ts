@@ -39,7 +39,11 @@ export const runManifestSchema = v.strictObject({
     digest,
     tokenizerDigest: digest,
     reference: v.variant("task", [
-      v.strictObject({ task: v.literal("text"), directory: v.string() }),
+      v.strictObject({
+        task: v.literal("text"),
+        /** Its name among the home's prepared datasets. */
+        directory: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)),
+      }),
       v.strictObject({ task: v.literal("addition"), digitCount: positive }),
     ]),
     policy: v.picklist(["epoch", "random-window"]),

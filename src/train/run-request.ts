@@ -15,6 +15,7 @@ import {
   textDefaults,
 } from "./recipes.ts";
 import { trainerVersion, type RunManifest } from "./run-manifest.ts";
+import { pinnedReference } from "./run-data.ts";
 import { planOf } from "./run-plan.ts";
 import type { TrainRequest } from "./train-parameters.ts";
 
@@ -73,7 +74,7 @@ export function manifestOf(
     data: {
       digest: dataset.manifestDigest,
       tokenizerDigest: dataset.tokenizer.digest,
-      reference: { ...dataset.reference },
+      reference: pinnedReference(dataset.reference),
       policy,
     },
     planDigest: planOf(settings).digest,

@@ -8,6 +8,7 @@ import { PeakStore } from "./peak-store.ts";
 import { openData } from "./prepare-data.ts";
 import { resumedRun } from "./resumed-run.ts";
 import type { RunManifest } from "./run-manifest.ts";
+import { datasetsDirectory } from "./run-data.ts";
 import { pinnedPlan } from "./run-plan.ts";
 import { runName } from "./run-name.ts";
 import { manifestOf } from "./run-request.ts";
@@ -62,7 +63,12 @@ async function newRun(
   if (isa !== undefined && isa !== "reference")
     (await import("#src/kernel/cpu/lane.ts")).chooseLane(isa);
   const name = runName(request, (each) => runs.isNameTaken(each));
-  const dataset = await openData(request, services.disk, `${services.home.root}/datasets`, emit);
+  const dataset = await openData(
+    request,
+    services.disk,
+    datasetsDirectory(services.home.root),
+    emit,
+  );
   const manifest = manifestOf(request, dataset);
   requireMemory(pinnedPlan(manifest), (await services.machine.facts()).memoryBytes);
   // Text too short for one context is refused before there is a run of it.

@@ -4,12 +4,12 @@
  * from the nearest checkpoint before the stretch that holds, else from the seed.
  */
 import type { Event, Services } from "#src/command/define.ts";
-import { reopenDataset } from "#src/dataset/open.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkpointSteps, restoreCheckpoint } from "#src/train/checkpoint-restore.ts";
 import { Executor } from "#src/train/executor.ts";
 import type { IsaName } from "#src/train/isa.ts";
 import { openBackend } from "#src/train/open-backend.ts";
+import { reopenRunData } from "#src/train/run-data.ts";
 import { pinnedPlan } from "#src/train/run-plan.ts";
 import type { Run, RunStore, TimedStep } from "#src/train/run-store.ts";
 import { digestState } from "#src/train/state-digest.ts";
@@ -46,7 +46,7 @@ export async function replay(
   const { manifest } = run;
   const recorded = recordedSteps(run, runs, options);
   const plan = pinnedPlan(manifest);
-  const dataset = await reopenDataset(manifest.data.reference, disk);
+  const dataset = await reopenRunData(manifest, disk, home.root);
   if (dataset.manifestDigest !== manifest.data.digest)
     throw new Refusal(
       "run_changed",
