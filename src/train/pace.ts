@@ -1,6 +1,7 @@
 /** How fast this machine takes the steps of a run, and how many fit a time budget. */
 import type { Clock } from "#src/port/clock.ts";
 import type { Trainer } from "./trainer.ts";
+import { stepMaximum } from "./schedule.ts";
 
 export interface Pace {
   readonly stepMs: number;
@@ -42,5 +43,6 @@ export async function measurePace(trainer: Trainer, clock: Clock): Promise<Pace>
 export function stepsWithin(pace: Pace, remainingMs: number, evaluateEverySteps: number): number {
   const evaluationMsPerStep = evaluateEverySteps > 0 ? pace.sampleMs / evaluateEverySteps : 0;
   const available = remainingMs * plannedShare - pace.fullMs;
-  return Math.max(1, Math.floor(available / (pace.stepMs + evaluationMsPerStep)));
+  const steps = Math.floor(available / (pace.stepMs + evaluationMsPerStep));
+  return Math.min(stepMaximum, Math.max(1, steps));
 }

@@ -16,8 +16,19 @@ export type PlanSettings = Pick<
   | "recompute"
 > & { readonly optimizer: Pick<RunManifest["optimizer"], "kind" | "clipNorm"> };
 
+/** Tokens of one step: its batch is held in memory whole, as two arrays of four bytes a token. */
+const stepTokensMaximum = 2 ** 26;
+
 /** Compiles the plan of a run. Refuses with `model_invalid`. */
 export function planOf(settings: PlanSettings): Plan {
+  const tokens = settings.batchSize * settings.microBatches * settings.contextLength;
+  if (tokens > stepTokensMaximum)
+    throw new Refusal(
+      "model_invalid",
+      `One step would read ${tokens} tokens; at most ${stepTokensMaximum} are possible.`,
+      "Choose a smaller --batch, --micro-batches or --context.",
+      { tokens, stepTokensMaximum },
+    );
   return compileTraining({
     model: settings.model,
     batchSize: settings.batchSize,

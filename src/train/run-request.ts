@@ -31,11 +31,7 @@ export function sizeOf(request: TrainRequest): SizeName | "addition" {
  * The manifest of a new run over a dataset. Refuses with `usage`, `size_unknown`, `model_invalid`,
  * `data_too_small`. With `minutes` the number of steps stays open until the trainer has measured.
  */
-export function manifestOf(
-  request: TrainRequest,
-  dataset: Dataset,
-  policy: "epoch" = "epoch",
-): RunManifest {
+export function manifestOf(request: TrainRequest, dataset: Dataset): RunManifest {
   const size = sizeOf(request);
   const isAddition = dataset.task === "addition";
   const recipe: Omit<Recipe, "model"> = size === "addition" ? additionRecipe : recipeOf(size);
@@ -75,7 +71,7 @@ export function manifestOf(
       digest: dataset.manifestDigest,
       tokenizerDigest: dataset.tokenizer.digest,
       reference: pinnedReference(dataset.reference),
-      policy,
+      policy: "epoch",
     },
     planDigest: planOf(settings).digest,
     evaluation: {

@@ -50,6 +50,24 @@ test("T-4 latest is the run added last, also after the clock was set back", () =
   expect(runs.all().map(({ name }) => name)).toEqual(["after", "before"]);
 });
 
+test("T-4 a manifest that could not be read again is not recorded; a damaged record is refused", () => {
+  const forged = { ...manifest, checkpoints: { ...manifest.checkpoints, keepEverySteps: 2 ** 60 } };
+  expect(() => runs.add({ id: "a", name: "bad", createdMs: 0, manifest: forged })).toThrow();
+  expect(runs.all()).toEqual([]);
+  add("b", "book");
+  for (const [column, value] of [
+    ["manifest", "{}"],
+    ["manifest", "{"],
+    ["state", "dancing"],
+  ]) {
+    runs.store.transaction(() => {
+      runs.store.run(`UPDATE run SET ${column} = ?`, value!);
+      expect(codeOf(() => runs.all())).toBe("store_corrupt");
+      runs.store.run("UPDATE run SET manifest = ?, state = 'planned'", JSON.stringify(manifest));
+    });
+  }
+});
+
 test("T-4 an exact name wins over prefixes of others", () => {
   add("a1", "book", 1);
   add("a2", "book-2", 2);

@@ -42,6 +42,8 @@ export class RunStore {
   constructor(readonly store: Store) {}
 
   add(run: { id: string; name: string; createdMs: number; manifest: RunManifest }): Run {
+    // A record that cannot be read again would stand in the way of every list of runs.
+    v.parse(runManifestSchema, run.manifest);
     this.store.run(
       "INSERT INTO run (id, name, created_ms, state, heartbeat_ms, manifest, digest) VALUES (?, ?, ?, 'planned', ?, ?, ?)",
       run.id,
@@ -292,20 +294,38 @@ export class RunStore {
   }
 }
 
+/** Refuses with `store_corrupt` a record that this program did not write. */
 function asRun(row: Row): Run {
+  const manifest = v.safeParse(runManifestSchema, parseJson(String(row["manifest"])));
+  const state = v.safeParse(v.picklist(runStates), row["state"]);
+  if (!manifest.success || !state.success)
+    throw new Refusal(
+      "store_corrupt",
+      `The record of run ${String(row["name"])} is damaged.`,
+      "Move node.db away with its -wal and -shm files, or restore it from a backup.",
+      { run: String(row["id"]), issue: (manifest.issues ?? state.issues)?.[0].message },
+    );
   return {
     id: String(row["id"]),
     name: String(row["name"]),
     createdMs: Number(row["created_ms"]),
-    state: v.parse(v.picklist(runStates), row["state"]),
+    state: state.output,
     heartbeatMs: Number(row["heartbeat_ms"]),
-    manifest: v.parse(runManifestSchema, JSON.parse(String(row["manifest"]))),
+    manifest: manifest.output,
     digest: String(row["digest"]),
     summary:
       row["summary"] === null
         ? null
         : (JSON.parse(String(row["summary"])) as Record<string, unknown>),
   };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function asStep(row: Row): TimedStep {

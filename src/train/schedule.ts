@@ -7,6 +7,9 @@ import * as v from "valibot";
 
 export const scheduleKinds = ["constant", "linear", "cosine", "inverse-sqrt", "wsd"] as const;
 
+/** Steps are counted in 31 bits wherever they are counted; at a millisecond a step that is a month. */
+export const stepMaximum = 2 ** 31 - 1;
+
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 

@@ -2,13 +2,21 @@
 import * as v from "valibot";
 import { optimizerNames } from "#src/graph/update.ts";
 import { styles } from "#src/model/configuration.ts";
-import { scheduleKinds } from "./schedule.ts";
+import { scheduleKinds, stepMaximum } from "./schedule.ts";
 import { isaParameter, threadsParameter } from "./parameter-entries.ts";
 
-const whole = (least: number, text: string) =>
-  v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.description(text)));
-const real = (least: number, text: string) =>
-  v.optional(v.pipe(v.number(), v.finite(), v.minValue(least), v.description(text)));
+const whole = (least: number, text: string, most = stepMaximum) =>
+  v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most), v.description(text)),
+  );
+const real = (least: number, text: string, most = floatMaximum) =>
+  v.optional(
+    v.pipe(v.number(), v.finite(), v.minValue(least), v.maxValue(most), v.description(text)),
+  );
+/** Settings become float32; larger ones would be infinite. */
+const floatMaximum = 3e38;
+/** Ten years. */
+const minuteMaximum = 10 * 366 * 24 * 60;
 const flag = (text: string) => v.optional(v.pipe(v.boolean(), v.description(text)));
 
 /** What `train` takes; every entry is also a setting. */
@@ -24,8 +32,12 @@ export const trainParameters = v.strictObject({
     v.pipe(v.string(), v.description("model size: nano, micro, small, medium, large, gpt2 …")),
   ),
   steps: whole(1, "optimizer steps"),
-  minutes: real(0.01, "time budget; the number of steps is fixed after a short measurement"),
-  seed: whole(0, "decides weights, batches and dropout"),
+  minutes: real(
+    0.01,
+    "time budget; the number of steps is fixed after a short measurement",
+    minuteMaximum,
+  ),
+  seed: whole(0, "decides weights, batches and dropout", Number.MAX_SAFE_INTEGER),
   name: v.optional(
     v.pipe(
       v.string(),
