@@ -17,7 +17,7 @@ export type PlanSettings = Pick<
 > & { readonly optimizer: Pick<RunManifest["optimizer"], "kind" | "clipNorm"> };
 
 /** Tokens of one step: its batch is held in memory whole, as two arrays of four bytes a token. */
-const stepTokensMaximum = 2 ** 26;
+const stepTokensMaximum = 2 ** 28;
 
 /** Compiles the plan of a run. Refuses with `model_invalid`. */
 export function planOf(settings: PlanSettings): Plan {

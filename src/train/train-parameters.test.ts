@@ -33,3 +33,9 @@ test("T-4 whatever numbers train lets through make a manifest that can be read a
 test("T-4 a time budget without end gives a number of steps that can be counted", () => {
   expect(stepsWithin({ stepMs: 1e-3, sampleMs: 0, fullMs: 0 }, 1e300, 0)).toBe(2 ** 31 - 1);
 });
+
+test("T-4 a step whose batch no memory should hold is refused before anything is planned", () => {
+  const dataset = new AdditionDataset(additionRecipe.digitCount);
+  const request = v.parse(trainParameters, { microBatches: 2 ** 31 - 1 });
+  expect(() => manifestOf(request, dataset)).toThrow("One step would read");
+});
