@@ -94,7 +94,8 @@ async function checkDisk(place: string, disk: Disk): Promise<Check> {
 
 /** Commits one row with the durability the store uses and reads it back. */
 function checkDatabase(place: string, clock: Clock): Check {
-  const path = join(place, `.doctor.${process.pid}.db`);
+  // Chance names it: a killed doctor of the same process id may have left its own behind.
+  const path = join(place, `.doctor.${crypto.randomUUID()}.db`);
   const started = clock.monotonicMs();
   try {
     const database = new Database(path, { create: true });
