@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { started } from "./processes.ts";
 
 /**
  * A program that starts itself in a role, as psionic does. `Bun.main` is the program's own
@@ -96,6 +97,12 @@ describe("T-6 children of this executable", () => {
     await parent.exited;
     for (let check = 0; isAlive(pid) && check < 1_000; check++) await Bun.sleep(10);
     expect(isAlive(pid)).toBe(false);
+  });
+
+  test("T-6 a system without a process to give is a refusal, another failure is a bug", () => {
+    const refusal = (command: string) => () => started(() => Bun.spawn({ cmd: [command] }));
+    expect(refusal("/absent/psionic")).toThrow("the system says ENOENT");
+    expect(() => started(() => Bun.spawn({ cmd: ["/bin/true", "a\0b"] }))).toThrow(TypeError);
   });
 });
 

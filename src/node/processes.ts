@@ -1,5 +1,6 @@
 import { setPriority } from "node:os";
 import type { ChildProcess, ParentProcess, Processes } from "#src/port/process.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 
 /** How far a child that asked for it steps back behind what people do at the machine. */
 const lowerPriority = 10;
@@ -13,6 +14,22 @@ export const rolePrefix = "__";
  */
 function ownImage(): string {
   return process.platform === "linux" ? "/proc/self/exe" : process.execPath;
+}
+
+/** Starts a child; refuses with `backend_unavailable` where the system has no process or file to give. */
+export function started<Child>(spawn: () => Child): Child {
+  try {
+    return spawn();
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? "";
+    if (!/^E[A-Z0-9]+$/.test(errno)) throw error;
+    throw new Refusal(
+      "backend_unavailable",
+      `the process that computes could not be started: the system says ${errno}`,
+      "close other programs, or allow more processes and open files (ulimit -u, ulimit -n)",
+      { errno },
+    );
+  }
 }
 
 export interface OwnProcesses extends Processes {
@@ -29,13 +46,15 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
   return {
     spawnSelf(role, onMessage, options = {}): ChildProcess {
       const word = rolePrefix + role;
-      const child = Bun.spawn({
-        cmd: Bun.isStandaloneExecutable ? [ownImage(), word] : [process.execPath, Bun.main, word],
-        env: { ...process.env, PSIONIC_HOME: homeRoot, ...options.environment },
-        stdio: ["ignore", 2, 2],
-        serialization: "advanced",
-        ipc: (message) => onMessage(message),
-      });
+      const child = started(() =>
+        Bun.spawn({
+          cmd: Bun.isStandaloneExecutable ? [ownImage(), word] : [process.execPath, Bun.main, word],
+          env: { ...process.env, PSIONIC_HOME: homeRoot, ...options.environment },
+          stdio: ["ignore", 2, 2],
+          serialization: "advanced",
+          ipc: (message) => onMessage(message),
+        }),
+      );
       running.add(child);
       if (options.lowerPriority) {
         try {
