@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { multiplyHigh, philox, philoxOfSeed, scaleWord } from "./philox.ts";
+import { multiplyHigh, philox, scaleWord } from "./philox.ts";
 
 const word = fc.integer({ min: 0, max: 0xffffffff });
 

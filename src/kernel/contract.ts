@@ -101,21 +101,32 @@ const attentionExtents = (s: Sizes) => {
   const statistics = rows * at(s, "heads") * 2;
   return { query, key, value, out, statistics };
 };
-const causalPairs = (s: Sizes) => (at(s, "batch") * at(s, "heads") * at(s, "queries") * (at(s, "keys") + 1)) / 2;
+const causalPairs = (s: Sizes) =>
+  (at(s, "batch") * at(s, "heads") * at(s, "queries") * (at(s, "keys") + 1)) / 2;
 
 const declarations = {
   /** out[n] = table[tokens[n]] (+ positions[n mod T + position]). */
   embedding: {
     arguments: "tokens:i32 table:f32 positions:f32? position:i32? >out:f32",
     integers: "rows columns vocabulary contextLength positionRows",
-    extents: (s) => [at(s, "rows"), at(s, "vocabulary") * at(s, "columns"), at(s, "positionRows") * at(s, "columns"), 1, at(s, "rows") * at(s, "columns")],
+    extents: (s) => [
+      at(s, "rows"),
+      at(s, "vocabulary") * at(s, "columns"),
+      at(s, "positionRows") * at(s, "columns"),
+      1,
+      at(s, "rows") * at(s, "columns"),
+    ],
     flops: (s) => at(s, "rows") * at(s, "columns"),
   },
   /** tableGradient[tokens[n]] += outGradient[n], in token order. Accumulates always. */
   embedding_backward: {
     arguments: "tokens:i32 outGradient:f32 =tableGradient:f32",
     integers: "rows columns vocabulary",
-    extents: (s) => [at(s, "rows"), at(s, "rows") * at(s, "columns"), at(s, "vocabulary") * at(s, "columns")],
+    extents: (s) => [
+      at(s, "rows"),
+      at(s, "rows") * at(s, "columns"),
+      at(s, "vocabulary") * at(s, "columns"),
+    ],
     flops: (s) => at(s, "rows") * at(s, "columns"),
   },
   /** positionsGradient[t] = column chain over the batch of outGradient[b, t]. */
@@ -132,9 +143,12 @@ const declarations = {
    */
   matmul: {
     arguments: "a:f32 b:f32 =out:f32 bias:f32? =auxiliary:f32? residual:f32?",
-    integers: "M N K aStride bStride outStride transposeA transposeB activation accumulate auxiliaryStride residualStride",
+    integers:
+      "M N K aStride bStride outStride transposeA transposeB activation accumulate auxiliaryStride residualStride",
     extents: (s) => {
-      const M = at(s, "M"), N = at(s, "N"), K = at(s, "K");
+      const M = at(s, "M"),
+        N = at(s, "N"),
+        K = at(s, "K");
       return [
         at(s, "transposeA") ? span(K, M, at(s, "aStride")) : span(M, K, at(s, "aStride")),
         at(s, "transposeB") ? span(N, K, at(s, "bStride")) : span(K, N, at(s, "bStride")),
@@ -168,7 +182,8 @@ const declarations = {
     arguments: "yGradient:f32 x:f32 gain:f32 mean:f32 rstd:f32 residual:f32? >xGradient:f32",
     integers: "rows columns",
     extents: (s) => {
-      const n = at(s, "rows") * at(s, "columns"), r = at(s, "rows");
+      const n = at(s, "rows") * at(s, "columns"),
+        r = at(s, "rows");
       return [n, n, at(s, "columns"), r, r, n, n];
     },
     flops: (s) => 12 * at(s, "rows") * at(s, "columns"),
@@ -177,7 +192,9 @@ const declarations = {
     arguments: "yGradient:f32 x:f32 mean:f32 rstd:f32 =gainGradient:f32 =shiftGradient:f32?",
     integers: "rows columns accumulate",
     extents: (s) => {
-      const n = at(s, "rows") * at(s, "columns"), r = at(s, "rows"), c = at(s, "columns");
+      const n = at(s, "rows") * at(s, "columns"),
+        r = at(s, "rows"),
+        c = at(s, "columns");
       return [n, n, r, r, c, c];
     },
     flops: (s) => 5 * at(s, "rows") * at(s, "columns"),
@@ -188,7 +205,8 @@ const declarations = {
     integers: "rows columns groups xStride yStride",
     floats: "epsilon",
     extents: (s) => {
-      const g = (stride: string) => groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
+      const g = (stride: string) =>
+        groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
       return [g("xStride"), at(s, "columns"), g("yStride"), at(s, "rows")];
     },
     flops: (s) => 4 * at(s, "rows") * at(s, "columns"),
@@ -197,8 +215,16 @@ const declarations = {
     arguments: "yGradient:f32 x:f32 gain:f32 rstd:f32 residual:f32? >xGradient:f32",
     integers: "rows columns groups yGradientStride xStride residualStride xGradientStride",
     extents: (s) => {
-      const g = (stride: string) => groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
-      return [g("yGradientStride"), g("xStride"), at(s, "columns"), at(s, "rows"), g("residualStride"), g("xGradientStride")];
+      const g = (stride: string) =>
+        groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
+      return [
+        g("yGradientStride"),
+        g("xStride"),
+        at(s, "columns"),
+        at(s, "rows"),
+        g("residualStride"),
+        g("xGradientStride"),
+      ];
     },
     flops: (s) => 8 * at(s, "rows") * at(s, "columns"),
   },
@@ -206,7 +232,8 @@ const declarations = {
     arguments: "yGradient:f32 x:f32 rstd:f32 =gainGradient:f32",
     integers: "rows columns groups yGradientStride xStride accumulate",
     extents: (s) => {
-      const g = (stride: string) => groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
+      const g = (stride: string) =>
+        groupedSpan(at(s, "rows"), at(s, "columns"), at(s, "groups"), at(s, stride));
       return [g("yGradientStride"), g("xStride"), at(s, "rows"), at(s, "columns")];
     },
     flops: (s) => 3 * at(s, "rows") * at(s, "columns"),
@@ -221,7 +248,12 @@ const declarations = {
     integers: "rows heads headSize contextLength tableRows xStride yStride inverse",
     extents: (s) => {
       const width = at(s, "heads") * at(s, "headSize");
-      return [span(at(s, "rows"), width, at(s, "xStride")), at(s, "tableRows") * at(s, "headSize"), 1, span(at(s, "rows"), width, at(s, "yStride"))];
+      return [
+        span(at(s, "rows"), width, at(s, "xStride")),
+        at(s, "tableRows") * at(s, "headSize"),
+        1,
+        span(at(s, "rows"), width, at(s, "yStride")),
+      ];
     },
     flops: (s) => 3 * at(s, "rows") * at(s, "heads") * at(s, "headSize"),
   },
@@ -232,7 +264,8 @@ const declarations = {
    */
   attention: {
     arguments: "query:f32 key:f32 value:f32 position:i32? >out:f32 >statistics:f32",
-    integers: "batch queries keys heads groups headSize queryStride keyStride valueStride outStride",
+    integers:
+      "batch queries keys heads groups headSize queryStride keyStride valueStride outStride",
     floats: "scale",
     extents: (s) => {
       const e = attentionExtents(s);
@@ -242,15 +275,27 @@ const declarations = {
   },
   /** Needs queries = keys. Gradients overwrite. */
   attention_backward: {
-    arguments: "query:f32 key:f32 value:f32 out:f32 outGradient:f32 statistics:f32 >queryGradient:f32 >keyGradient:f32 >valueGradient:f32",
-    integers: "batch queries keys heads groups headSize queryStride keyStride valueStride outStride outGradientStride queryGradientStride keyGradientStride valueGradientStride",
+    arguments:
+      "query:f32 key:f32 value:f32 out:f32 outGradient:f32 statistics:f32 >queryGradient:f32 >keyGradient:f32 >valueGradient:f32",
+    integers:
+      "batch queries keys heads groups headSize queryStride keyStride valueStride outStride outGradientStride queryGradientStride keyGradientStride valueGradientStride",
     floats: "scale",
     extents: (s) => {
       const e = attentionExtents(s);
       const rows = at(s, "batch") * at(s, "queries");
       const D = at(s, "headSize");
       const wide = (heads: string, stride: string) => span(rows, at(s, heads) * D, at(s, stride));
-      return [e.query, e.key, e.value, e.out, wide("heads", "outGradientStride"), e.statistics, wide("heads", "queryGradientStride"), wide("groups", "keyGradientStride"), wide("groups", "valueGradientStride")];
+      return [
+        e.query,
+        e.key,
+        e.value,
+        e.out,
+        wide("heads", "outGradientStride"),
+        e.statistics,
+        wide("heads", "queryGradientStride"),
+        wide("groups", "keyGradientStride"),
+        wide("groups", "valueGradientStride"),
+      ];
     },
     flops: (s) => 10 * causalPairs(s) * at(s, "headSize"),
   },
@@ -276,7 +321,11 @@ const declarations = {
   swiglu_backward: {
     arguments: "yGradient:f32 x:f32 >xGradient:f32",
     integers: "rows columns",
-    extents: (s) => [at(s, "rows") * at(s, "columns"), 2 * at(s, "rows") * at(s, "columns"), 2 * at(s, "rows") * at(s, "columns")],
+    extents: (s) => [
+      at(s, "rows") * at(s, "columns"),
+      2 * at(s, "rows") * at(s, "columns"),
+      2 * at(s, "rows") * at(s, "columns"),
+    ],
     flops: (s) => 14 * at(s, "rows") * at(s, "columns"),
   },
   /** Keeps an element when its random word ≥ threshold (a u32 carried in an integer); kept ones are scaled. Its own backward. */
@@ -290,14 +339,21 @@ const declarations = {
   add: {
     arguments: "x:f32 y:f32 >out:f32",
     integers: "rows columns xStride yStride outStride",
-    extents: (s) => ["xStride", "yStride", "outStride"].map((stride) => span(at(s, "rows"), at(s, "columns"), at(s, stride))),
+    extents: (s) =>
+      ["xStride", "yStride", "outStride"].map((stride) =>
+        span(at(s, "rows"), at(s, "columns"), at(s, stride)),
+      ),
     flops: (s) => at(s, "rows") * at(s, "columns"),
   },
   /** Copies rows; with `position`, the first row written is row `position` of out (out has outRows rows). */
   copy: {
     arguments: "x:f32 position:i32? >out:f32",
     integers: "rows columns xStride outStride outRows",
-    extents: (s) => [span(at(s, "rows"), at(s, "columns"), at(s, "xStride")), 1, span(at(s, "outRows"), at(s, "columns"), at(s, "outStride"))],
+    extents: (s) => [
+      span(at(s, "rows"), at(s, "columns"), at(s, "xStride")),
+      1,
+      span(at(s, "outRows"), at(s, "columns"), at(s, "outStride")),
+    ],
     flops: () => 0,
   },
   fill: {
@@ -311,15 +367,23 @@ const declarations = {
   head_loss: {
     arguments: "x:f32 weight:f32 targets:i32 >losses:f32 >predictions:i32?",
     integers: "rows columns vocabulary",
-    extents: (s) => [at(s, "rows") * at(s, "columns"), at(s, "vocabulary") * at(s, "columns"), at(s, "rows"), at(s, "rows"), at(s, "rows")],
+    extents: (s) => [
+      at(s, "rows") * at(s, "columns"),
+      at(s, "vocabulary") * at(s, "columns"),
+      at(s, "rows"),
+      at(s, "rows"),
+      at(s, "rows"),
+    ],
     flops: (s) => 2 * at(s, "rows") * at(s, "columns") * at(s, "vocabulary"),
   },
   /** The same with its gradients; `lossScale` (one f32) multiplies every row's gradient. */
   head_loss_gradient: {
-    arguments: "x:f32 weight:f32 targets:i32 lossScale:f32 >losses:f32 >xGradient:f32 =weightGradient:f32?",
+    arguments:
+      "x:f32 weight:f32 targets:i32 lossScale:f32 >losses:f32 >xGradient:f32 =weightGradient:f32?",
     integers: "rows columns vocabulary accumulate",
     extents: (s) => {
-      const x = at(s, "rows") * at(s, "columns"), w = at(s, "vocabulary") * at(s, "columns");
+      const x = at(s, "rows") * at(s, "columns"),
+        w = at(s, "vocabulary") * at(s, "columns");
       return [x, w, at(s, "rows"), 1, at(s, "rows"), x, w];
     },
     flops: (s) => 6 * at(s, "rows") * at(s, "columns") * at(s, "vocabulary"),
@@ -348,7 +412,8 @@ const declarations = {
   },
   /** SGD, and momentum when `velocity` is present; `ratio` (one f32) multiplies the step (LARS). `clip` is clip_scale's out. */
   sgd: {
-    arguments: "=parameter:f32 gradient:f32 =velocity:f32? hyper:f32 clip:f32? ratio:f32? >parameterPartial:f32 >updatePartial:f32",
+    arguments:
+      "=parameter:f32 gradient:f32 =velocity:f32? hyper:f32 clip:f32? ratio:f32? >parameterPartial:f32 >updatePartial:f32",
     integers: "count",
     extents: (s) => {
       const n = at(s, "count");
@@ -358,7 +423,8 @@ const declarations = {
   },
   /** Adam with L2 (hyper.l2) and decoupled decay (hyper.decayFactor): AdamW when l2 is 0. Partials: block sums of squares. */
   adam: {
-    arguments: "=parameter:f32 gradient:f32 =first:f32 =second:f32 hyper:f32 clip:f32? >parameterPartial:f32 >updatePartial:f32",
+    arguments:
+      "=parameter:f32 gradient:f32 =first:f32 =second:f32 hyper:f32 clip:f32? >parameterPartial:f32 >updatePartial:f32",
     integers: "count",
     extents: (s) => {
       const n = at(s, "count");
@@ -368,7 +434,8 @@ const declarations = {
   },
   /** LAMB's direction: bias-corrected Adam step plus weightDecay·parameter, before the trust ratio. */
   lamb_direction: {
-    arguments: "parameter:f32 gradient:f32 =first:f32 =second:f32 hyper:f32 clip:f32? >direction:f32",
+    arguments:
+      "parameter:f32 gradient:f32 =first:f32 =second:f32 hyper:f32 clip:f32? >direction:f32",
     integers: "count",
     extents: (s) => {
       const n = at(s, "count");
@@ -378,7 +445,8 @@ const declarations = {
   },
   /** parameter −= stepSize·ratio·direction. */
   apply_direction: {
-    arguments: "=parameter:f32 direction:f32 hyper:f32 ratio:f32 >parameterPartial:f32 >updatePartial:f32",
+    arguments:
+      "=parameter:f32 direction:f32 hyper:f32 ratio:f32 >parameterPartial:f32 >updatePartial:f32",
     integers: "count",
     extents: (s) => {
       const n = at(s, "count");
