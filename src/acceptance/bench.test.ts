@@ -17,7 +17,7 @@ test("bench measures peak, bandwidth, products and training with one thread and 
   const words = ["bench", "peak", "copy", "gemm-c", "train-c", "--seconds", "0.05", "--json"];
   const { status, stdout } = await runBinary(words, { home: home.path });
   expect(status).toBe(0);
-  const lines = jsonLines(stdout) as Row[];
+  const lines = jsonLines(stdout) as unknown as Row[];
   const rows = lines.filter(({ type }) => type === "row");
   const names = [
     "peak-fma",
