@@ -71,6 +71,12 @@ const toys: AnyCommand[] = [
     run: (_, { services }) => services.interaction.askSecret("word"),
   },
   {
+    name: "read",
+    summary: "Read a line.",
+    parameters: v.strictObject({}),
+    run: async (_, { services }) => ({ line: await services.interaction.readLine("> ") }),
+  },
+  {
     name: "secret",
     summary: "Hidden.",
     hidden: true,
@@ -79,7 +85,14 @@ const toys: AnyCommand[] = [
   },
 ];
 
-async function run(argv: string[], options: { live?: boolean; aborted?: boolean } = {}) {
+interface RunOptions {
+  readonly live?: boolean;
+  readonly aborted?: boolean;
+  readonly signal?: AbortSignal;
+  readonly readLine?: () => Promise<string | null>;
+}
+
+async function run(argv: string[], options: RunOptions = {}) {
   const { terminal, written } = fakeTerminal(options.live);
   const registry = new Registry();
   for (const toy of toys) registry.declare(toy);
@@ -90,8 +103,11 @@ async function run(argv: string[], options: { live?: boolean; aborted?: boolean 
     terminal,
     environment: {},
     version: "1.2.3",
-    signal: options.aborted ? AbortSignal.abort(new Error("stop")) : new AbortController().signal,
+    signal: options.aborted
+      ? AbortSignal.abort(new Error("stop"))
+      : (options.signal ?? new AbortController().signal),
     askSecret: () => Promise.resolve("answer"),
+    ...(options.readLine ? { readLine: options.readLine } : {}),
     compose(composed: { home: string | undefined; interaction: Interaction }) {
       home = composed.home;
       const services = {
@@ -198,6 +214,19 @@ describe("A-2 the command-line door", () => {
     const { status, out } = await run(["add", "2"], { aborted: true });
     expect(status).toBe(130);
     expect(out).toBe("3\n");
+  });
+
+  test("A-2 one Ctrl-C at a prompt ends the input", async () => {
+    const read = (signal: AbortSignal, readLine: () => Promise<string | null>) =>
+      run(["read", "--json"], { signal, readLine });
+    const stopping = new AbortController();
+    const ended = read(stopping.signal, () => {
+      queueMicrotask(() => stopping.abort(new Error("Ctrl-C")));
+      return new Promise(() => {});
+    });
+    expect(await ended).toMatchObject({ status: 130, out: '{"type":"result","line":null}\n' });
+    const answered = await read(new AbortController().signal, async () => "yes");
+    expect(answered).toMatchObject({ status: 0, out: '{"type":"result","line":"yes"}\n' });
   });
 
   test("A-2 --no-input refuses instead of asking", async () => {

@@ -153,10 +153,16 @@ async function call(
 
 function interactionOf(globals: GlobalValues, parts: DoorParts): Interaction {
   const canAsk = globals["no-input"] !== true && parts.terminal.stdinIsTerminal;
+  const stopped = new Promise<null>((resolve) => {
+    if (parts.signal.aborted) resolve(null);
+    parts.signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
   return {
     canAsk,
     verbose: globals["verbose"] === true,
-    readLine: async (prompt) => (await parts.readLine?.(canAsk ? prompt : "")) ?? null,
+    // Whoever presses Ctrl-C at a prompt has ended the input.
+    readLine: async (prompt) =>
+      Promise.race([parts.readLine?.(canAsk ? prompt : "") ?? null, stopped]),
     async askSecret(question) {
       if (canAsk) return parts.askSecret(question);
       throw new Refusal(
