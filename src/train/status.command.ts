@@ -4,7 +4,7 @@ import { sparkline } from "./curve.ts";
 import { countText } from "./wording.ts";
 import { runParameter } from "./parameter-entries.ts";
 
-/** Losses shown in the curve, at most; a long run is thinned out by the database. */
+/** The curve shows at most this many of the latest losses. */
 const curveSteps = 2_000;
 
 defineCommand({
