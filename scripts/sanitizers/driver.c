@@ -2,10 +2,12 @@
 // with what the reference left, bit for bit. It is linked with the kernels under a sanitizer, so every space is
 // a block of its own of exactly its size. Under AddressSanitizer calls run one by one, and then only what the
 // call's own arguments span may be touched: reading one element too many is seen inside a space, too.
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "psionic.h"
 
@@ -30,6 +32,13 @@ static void open_memory(void *from, int64_t bytes) { (void)from, (void)bytes; }
 #define MOST_THREADS 3
 #define SPACE_BIT 40
 #define GAP_BYTES 64
+#define MOST_SECONDS 240
+
+#define VISIBLE __attribute__((visibility("default")))
+// The sanitizers ask for these by name.
+VISIBLE const char *__asan_default_options(void) { return "detect_stack_use_after_return=1"; }
+VISIBLE const char *__ubsan_default_options(void) { return "print_stacktrace=1"; }
+VISIBLE const char *__tsan_default_options(void) { return "halt_on_error=1"; }
 
 int psi_lanes(void);
 psi_team *psi_team_open(int lane, int thread_count);
@@ -207,6 +216,8 @@ static int64_t stress_stretches(const char *at, int lane, int64_t stretches) {
     int64_t to = from + draw(&state) % 3;
     if (to > count) to = count;
     if (psi_run(team, p.calls, from, to, p.scratch, p.shared_bytes, p.each_bytes)) different++;
+    // The caller dawdles after some stretches, so that workers also wake before the next one is set up.
+    for (uint32_t pause = draw(&state) % 8 * 8; pause; pause--) sched_yield();
     from = to;
     if (from < count) continue;
     different += count_differences(&p, "in short stretches") != 0;
@@ -291,6 +302,8 @@ static int64_t run_lane(const char *content, int lane, const char *lane_name, in
 // driver <packed programs> <stretches> <teams>, or driver <packed programs> <fence | alignment | scratch>
 int main(int count, char **words) {
   if (count < 3) return 2;
+  // A team that waits for a thread for ever is a failure, too.
+  alarm(MOST_SECONDS);
   char *content = read_file(words[1]);
   if (((const uint64_t *)content)[0] != MAGIC) return 2;
   if (!strcmp(words[2], "fence")) planted = PLANT_FENCE;

@@ -101,9 +101,6 @@ async function sanitize(
 }
 
 const [casesPerOperation = "16", stretches = "2000", teams = "200"] = process.argv.slice(2);
-process.env.ASAN_OPTIONS ??= "detect_stack_use_after_return=1";
-process.env.UBSAN_OPTIONS ??= "print_stacktrace=1";
-process.env.TSAN_OPTIONS ??= "halt_on_error=1";
 await withScratch(async (folder) => {
   const packedPath = join(folder, "programs.bin");
   await Bun.write(packedPath, packPrograms(Number(casesPerOperation)));
