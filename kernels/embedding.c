@@ -56,6 +56,20 @@ INLINE void column_chain(const float *x, int64_t step, int64_t count, float *out
   else v16_store_part(out, left, total);
 }
 
+// The same for 64 columns.
+INLINE void wide_column_chain(const float *x, int64_t step, int64_t count, float *out, int accumulate) {
+  v16 total[4];
+  for (int g = 0; g < 4; g++) total[g] = accumulate ? v16_load(out + g * 16) : v16_set(0);
+  for (int64_t first = 0; first < count; first += PSI_CHUNK) {
+    v16 s[4];
+    for (int g = 0; g < 4; g++) s[g] = v16_set(0);
+    for (int64_t r = first; r < smaller(count, first + PSI_CHUNK); r++)
+      for (int g = 0; g < 4; g++) s[g] = v16_add(s[g], v16_load(x + r * step + g * 16));
+    for (int g = 0; g < 4; g++) total[g] = first == 0 && !accumulate ? s[g] : v16_add(total[g], s[g]);
+  }
+  for (int g = 0; g < 4; g++) v16_store(out + g * 16, total[g]);
+}
+
 static void position_backward(const psi_call *call, psi_worker *w) {
   const float *dy = call->argument[0];
   float *out = call->argument[1];
@@ -70,8 +84,15 @@ static void column_sum(const psi_call *call, psi_worker *w) {
   const float *x = call->argument[0];
   float *out = call->argument[1];
   const int64_t *in = call->integer;
-  int64_t bands = divide_up(in[1], 16);
-  for (int64_t b = w->thread; b < bands; b += w->thread_count) column_chain(x + b * 16, in[2], in[0], out + b * 16, in[1] - b * 16, (int)in[3]);
+  // Four groups of sixteen columns side by side make longer stretches of each row; what is left goes one by one.
+  int64_t wide = in[1] / 64, bands = wide + divide_up(in[1] - wide * 64, 16);
+  for (int64_t b = w->thread; b < bands; b += w->thread_count) {
+    if (b < wide) wide_column_chain(x + b * 64, in[2], in[0], out + b * 64, (int)in[3]);
+    else {
+      int64_t column = wide * 64 + (b - wide) * 16;
+      column_chain(x + column, in[2], in[0], out + column, in[1] - column, (int)in[3]);
+    }
+  }
 }
 
 static void rope(const psi_call *call, psi_worker *w) {

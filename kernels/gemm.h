@@ -98,7 +98,11 @@ INLINE void store_first(float *p, __m256 a, int count) {
 INLINE void transpose8(float *restrict out, int64_t panel, const float *const *row, int64_t k, int count) {
   __m256 r[8], s[8], t[8];
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; i++) r[i] = flush8(_mm256_loadu_ps(row[i] + k));
+  for (int i = 0; i < 8; i++) {
+    // Rows come from memory in many short streams, which the processor does not foresee well by itself.
+    if (k % 16 == 0) _mm_prefetch((const char *)(row[i] + k + 64), _MM_HINT_T0);
+    r[i] = flush8(_mm256_loadu_ps(row[i] + k));
+  }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
     s[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
