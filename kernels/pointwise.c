@@ -84,9 +84,16 @@ static void dropout(const psi_call *call, psi_worker *w) {
   for (int64_t g = from; g < to; g++) {
     uint32_t word[4][16];
     random_group(word, state, (uint32_t)state[2], (uint32_t)state[3], (uint32_t)call->integer[1], (uint32_t)g);
-    for (int64_t i = g * 64; i < smaller(count, g * 64 + 64); i++) {
-      float kept = word[i / 16 % 4][i % 16] >= threshold ? x[i] * scale : 0.0f;
-      y[i] = residual ? residual[i] + kept : kept;
+    for (int r = 0; r < 4; r++) {
+      int64_t first = g * 64 + r * 16, left = smaller(16, count - first);
+      float kept[16];
+      if (left <= 0) break;
+      memcpy(kept, x + first, left * sizeof(float));
+      for (int64_t l = left; l < 16; l++) kept[l] = 0;
+      for (int l = 0; l < 16; l++) kept[l] = word[r][l] >= threshold ? kept[l] * scale : 0.0f;
+      if (residual)
+        for (int64_t l = 0; l < left; l++) kept[l] = residual[first + l] + kept[l];
+      memcpy(y + first, kept, left * sizeof(float));
     }
   }
 }

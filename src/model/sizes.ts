@@ -67,9 +67,9 @@ export const recipes = {
   },
   small: {
     ...common,
-    model: { style: "qwen3", layers: 6, width: 192, heads: 6, contextLength: 192, dropout: 0.1 },
+    model: { style: "qwen3", layers: 6, width: 192, heads: 6, contextLength: 192 },
     batchSize: 16,
-    steps: 1_000,
+    steps: 800,
     learningRate: 3e-3,
   },
   medium: {
