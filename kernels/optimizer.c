@@ -1,38 +1,32 @@
 // Sums, clipping and parameter updates (docs/NUMERICS.md §9), in blocks of 4,096 elements.
 #include "head.c"
 
-static void sum(const psi_call *call, psi_worker *w) {
-  const float *x = call->argument[0];
-  float *partial = call->argument[1], *out = call->argument[2];
-  int64_t n = call->integer[0], from, to, blocks = divide_up(n, PSI_BLOCK);
-  own_rows(w, blocks, &from, &to);
-  for (int64_t b = from; b < to; b++) partial[b] = row_sum(x + b * PSI_BLOCK, smaller(PSI_BLOCK, n - b * PSI_BLOCK));
-  psi_barrier(w);
-  if (w->thread == 0) {
-    // The partial sums stay as they are: they are reduced in the scratch.
-    memcpy(w->shared, partial, blocks * sizeof(float));
-    *out = reduce_blocks((float *)w->shared, blocks);
-  }
-}
-
 INLINE float block_squares(const float *x, int64_t n) {
   float r;
   REDUCE(r, n, v16 f = v16_flush(v16_load(x + i)); lanes = v16_fma(f, f, lanes), v16 f = v16_flush(v16_load_part(x + i, left, 0)); lanes = v16_fma(f, f, lanes));
   return r;
 }
 
-static void sum_squares(const psi_call *call, psi_worker *w) {
+// Reduces block by block into `partial`, then the partial results; these stay as they are for the caller.
+INLINE void reduce_flat(const psi_call *call, psi_worker *w, int squares) {
   const float *x = call->argument[0];
   float *partial = call->argument[1], *out = call->argument[2];
   int64_t n = call->integer[0], from, to, blocks = divide_up(n, PSI_BLOCK);
   own_rows(w, blocks, &from, &to);
-  for (int64_t b = from; b < to; b++) partial[b] = block_squares(x + b * PSI_BLOCK, smaller(PSI_BLOCK, n - b * PSI_BLOCK));
+  for (int64_t b = from; b < to; b++) {
+    const float *block = x + b * PSI_BLOCK;
+    int64_t count = smaller(PSI_BLOCK, n - b * PSI_BLOCK);
+    partial[b] = squares ? block_squares(block, count) : row_sum(block, count);
+  }
   psi_barrier(w);
   if (w->thread == 0) {
     memcpy(w->shared, partial, blocks * sizeof(float));
     *out = reduce_blocks((float *)w->shared, blocks);
   }
 }
+
+static void sum(const psi_call *call, psi_worker *w) { reduce_flat(call, w, 0); }
+static void sum_squares(const psi_call *call, psi_worker *w) { reduce_flat(call, w, 1); }
 
 static void clip_scale(const psi_call *call, psi_worker *w) {
   if (w->thread) return;
