@@ -2,14 +2,27 @@
 export type Access = "safe" | "member" | "trusted" | "owner";
 
 /** How far a caller is trusted, from nothing to everything. */
-export type Trust = "blocked" | "provisional" | "member" | "trusted" | "owner";
+export const trustTiers = ["blocked", "provisional", "member", "trusted", "owner"] as const;
+export type Trust = (typeof trustTiers)[number];
+
+/** Another node, known by the key that signed its call. */
+export interface PeerCaller {
+  readonly provenance: "peer";
+  /** 32 bytes as lowercase hexadecimal: the key that signed, never one named in a body. */
+  readonly publicKey: string;
+  readonly nodeId: string;
+  /** What this node's owner registered for it; `provisional` for a key nobody has met. */
+  readonly registered: Trust;
+  /** The grant that came with the call, as it came: judged by the gate; null without one. */
+  readonly grant: unknown;
+}
 
 /**
- * Who calls, by how the call arrived. A local caller owns the node by sitting at it; the
- * others come with the doors that can tell them apart.
+ * Who calls, by how the call arrived (A-4). A local caller (a terminal, the local socket) owns
+ * the node by sitting at it; `token` came over HTTP with the operator's token, `anonymous` without.
  */
 export type Caller =
   | { readonly provenance: "local" }
   | { readonly provenance: "token" }
   | { readonly provenance: "anonymous" }
-  | { readonly provenance: "peer"; readonly registered: Trust };
+  | PeerCaller;

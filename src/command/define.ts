@@ -73,6 +73,24 @@ export interface CommandDeclaration<
   readonly result?: v.GenericSchema;
   /** Example command lines for `--help`, each run by a test. */
   readonly examples?: readonly string[];
+  /**
+   * Refused to everyone but a local caller, whatever trust or token it has: for what hands out
+   * authority.
+   */
+  readonly localOnly?: boolean;
+  /**
+   * Where it runs when a daemon has the home. `process`, the default: in the process that was asked,
+   * over the shared store. `node`: in the daemon, which holds the home's lock; without a daemon in
+   * the process that was asked. `daemon`: only in a daemon; without one it is refused with
+   * `daemon_absent`.
+   */
+  readonly place?: "process" | "node" | "daemon";
+  /** It loads kernels or computes for long: a daemon runs it in a child process of its own. */
+  readonly computes?: boolean;
+  /** Parameters that name files of the caller's machine; a terminal makes them absolute. */
+  readonly paths?: readonly string[];
+  /** One-letter options at a terminal, by letter: `{ f: "follow" }`. */
+  readonly letters?: Readonly<Record<string, string>>;
   /** Hidden commands are called by the program itself (child roles), never listed. */
   readonly hidden?: boolean;
   run(parameters: v.InferOutput<Parameters>, context: CommandContext): Promise<Result> | Result;

@@ -4,7 +4,8 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import type { Access, Caller, Trust } from "./caller.ts";
 import type { Services } from "./define.ts";
 import { dispatch, unknownCommand } from "./dispatch.ts";
-import { mayCall, trustOf } from "./gate.ts";
+import { judge, trustOf } from "./gate.ts";
+import type { Grants, GrantUse } from "./grants.ts";
 import { listFor } from "./list.command.ts";
 import { Registry, type AnyCommand } from "./registry.ts";
 
@@ -25,13 +26,30 @@ function registryOf(...commands: AnyCommand[]): Registry {
 const local: Caller = { provenance: "local" };
 const stranger: Caller = { provenance: "anonymous" };
 
-const call = (registry: Registry, caller: Caller) => ({
+const peer = (registered: Trust, grant: unknown = null): Caller => ({
+  provenance: "peer",
+  publicKey: "00".repeat(32),
+  nodeId: "psn",
+  registered,
+  grant,
+});
+
+const call = (registry: Registry, caller: Caller, services: Partial<Services> = {}) => ({
   registry,
-  services: {} as Services,
+  services: services as Services,
   caller,
   signal: new AbortController().signal,
   emit() {},
 });
+
+/** For callers without a grant: whoever asks after one fails the test. */
+const noGrants = {
+  grants: {
+    judge(): Refusal | null {
+      throw new Error("no grant was presented");
+    },
+  },
+};
 
 async function refusalOf(work: Promise<unknown>): Promise<Refusal> {
   const refusal = await work.then(
@@ -74,7 +92,6 @@ describe("A-1 registry", () => {
 });
 
 describe("A-4 gate", () => {
-  const peer = (registered: Trust): Caller => ({ provenance: "peer", registered });
   const table: [string, Caller, Access[]][] = [
     ["a local caller", local, ["safe", "member", "trusted", "owner"]],
     ["a token", { provenance: "token" }, ["safe", "member", "trusted", "owner"]],
@@ -88,12 +105,20 @@ describe("A-4 gate", () => {
 
   test.each(table)("A-4 %s may call what its trust reaches", (_, caller, allowed) => {
     const levels: Access[] = ["safe", "member", "trusted", "owner"];
-    expect(levels.filter((level) => mayCall(caller, level))).toEqual(allowed);
+    const may = (access: Access) => judge(caller, { name: "x", access }, noGrants).by !== null;
+    expect(levels.filter(may)).toEqual(allowed);
+  });
+
+  test("A-4 a command only for locals is refused to a token", () => {
+    const localOnly = { name: "grant/issue", access: "owner", localOnly: true } as const;
+    expect(judge(local, localOnly, noGrants).by).toBe("trust");
+    for (const caller of [{ provenance: "token" } as const, peer("owner"), peer("owner", {})])
+      expect(judge(caller, localOnly, noGrants).by).toBeNull();
   });
 
   test("A-4 a command without a level is for the owner only", () => {
-    expect(mayCall(local, undefined)).toBe(true);
-    expect(mayCall(peer("trusted"), undefined)).toBe(false);
+    expect(judge(local, { name: "x" }, noGrants).by).toBe("trust");
+    expect(judge(peer("trusted"), { name: "x" }, noGrants).by).toBeNull();
     expect(trustOf(peer("owner"))).toBe("trusted");
   });
 
@@ -104,7 +129,8 @@ describe("A-4 gate", () => {
       command("own"),
       command("secret", { hidden: true }),
     );
-    const names = (caller: Caller) => listFor(caller, registry).map(({ name }) => name);
+    const names = (caller: Caller) =>
+      listFor(caller, { registry, ...noGrants }).map(({ name }) => name);
     expect(names(local)).toEqual(["open", "close", "own"]);
     expect(names(stranger)).toEqual(["open"]);
     for (const { name } of registry.all()) {
@@ -153,6 +179,97 @@ describe("A-2 dispatch", () => {
     expect(refusal.code).toBe("not_authorised");
     expect(refusal.details["command"]).toBe("erase");
     expect(await dispatch(call(registry, local), "tidy", {})).toBe("erased");
+  });
+});
+
+describe("A-6 a call admitted by a grant", () => {
+  /** Grants that confer `lend` and what lies below, and say what was done with them. */
+  function recordingGrants() {
+    const said: string[] = [];
+    const used = new AbortController();
+    const grants: Grants = {
+      judge: (_caller, name) =>
+        name === "lend" ? null : new Refusal("not_authorised", "not conferred", "ask"),
+      use(_caller, name): GrantUse {
+        said.push(`use ${name}`);
+        return {
+          signal: used.signal,
+          countBytes: (sizeBytes) => void said.push(`bytes ${sizeBytes}`),
+          finish: () => void said.push("finish"),
+        };
+      },
+    };
+    return { said, used, grants };
+  }
+
+  test("A-6 is counted once, before it runs, and charged at its end", async () => {
+    const { said, grants } = recordingGrants();
+    const run = (_: unknown, context: { emit(event: { type: string }): void }) => {
+      said.push("run");
+      context.emit({ type: "x" });
+      return 7;
+    };
+    const registry = registryOf(command("lend", { access: "member", run }));
+    const caller = peer("provisional", { any: "grant" });
+    expect(await dispatch(call(registry, caller, { grants }), "lend", {})).toBe(7);
+    expect(said).toEqual(["use lend", "run", "bytes 12", "bytes 1", "finish"]);
+  });
+
+  test("A-6 a grant confers nothing that is the owner's, and lifts no block", async () => {
+    const { said, grants } = recordingGrants();
+    const registry = registryOf(command("lend"));
+    for (const [tier, code] of [
+      ["trusted", "not_authorised"],
+      ["blocked", "peer_blocked"],
+    ] as const) {
+      const refusal = await refusalOf(
+        dispatch(call(registry, peer(tier, {}), { grants }), "lend", {}),
+      );
+      expect(refusal.code).toBe(code);
+    }
+    expect(said).toEqual([]);
+  });
+
+  test("A-5 an inner call is judged by the same grant", async () => {
+    const { said, grants } = recordingGrants();
+    const registry = registryOf(
+      command("lend", { access: "member", run: (_, context) => context.call("inner", {}) }),
+      command("inner", { access: "member" }),
+    );
+    const refusal = await refusalOf(
+      dispatch(call(registry, peer("provisional", {}), { grants }), "lend", {}),
+    );
+    expect(refusal.message).toBe("not conferred");
+    expect(said).toEqual(["use lend", "finish"]);
+  });
+
+  test("A-6 a used-up grant ends the call with its refusal", async () => {
+    const { used, grants } = recordingGrants();
+    const exhausted = new Refusal("not_authorised", "used up", "ask for more");
+    const run = async (_: unknown, { signal }: { signal: AbortSignal }) => {
+      used.abort(exhausted);
+      expect(signal.aborted).toBe(true);
+      return "half an answer";
+    };
+    const registry = registryOf(command("lend", { access: "member", run }));
+    const caller = peer("provisional", {});
+    expect(await refusalOf(dispatch(call(registry, caller, { grants }), "lend", {}))).toBe(
+      exhausted,
+    );
+  });
+});
+
+describe("A-9 commands that compute", () => {
+  test("A-9 run where the daemon puts them, the others in its process", async () => {
+    const registry = registryOf(
+      command("heavy", { computes: true, access: "safe" }),
+      command("light", { run: (_, context) => context.call("heavy", {}) }),
+    );
+    const isolate = async (each: AnyCommand) => `${each.name} elsewhere`;
+    expect(await dispatch({ ...call(registry, local), isolate }, "light", {})).toBe(
+      "heavy elsewhere",
+    );
+    expect(await dispatch(call(registry, local), "light", {})).toBe("heavy");
   });
 });
 

@@ -1,10 +1,17 @@
 import * as v from "valibot";
-import { Refusal } from "#src/refusal/refusal.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
 import type { Caller } from "./caller.ts";
-import type { Event, Services } from "./define.ts";
-import { mayCall } from "./gate.ts";
+import type { CommandContext, Event, Services } from "./define.ts";
+import { judge } from "./gate.ts";
 import { nearest } from "./nearest.ts";
 import type { AnyCommand, Registry } from "./registry.ts";
+
+/** Runs a command, its parameters checked, in another process of this executable. */
+export type Isolate = (
+  command: AnyCommand,
+  parameters: unknown,
+  context: Pick<CommandContext, "caller" | "signal" | "configured" | "emit">,
+) => Promise<unknown>;
 
 /** Everything a call needs besides its name and parameters. */
 export interface Call {
@@ -14,34 +21,70 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Parameters that configuration filled in, for commands that treat what was said differently. */
   readonly configured?: ReadonlySet<string>;
+  /** Where commands that compute run; without it, in this process. */
+  readonly isolate?: Isolate;
   emit(event: Event): void;
 }
 
 /**
  * Calls a command by name: finds it, asks the gate, checks the parameters, runs it. A call a
- * command makes goes through here again as the same caller, so composing never escalates.
+ * command makes goes through the gate again as the same caller, so composing never escalates.
  *
- * Refusals: `unknown_command`, `not_authorised`, `usage` with the path of the wrong parameter.
+ * Refusals: `unknown_command`, `not_authorised`, `peer_blocked`, those of grants, `usage` with the
+ * path of the wrong parameter.
  */
 export async function dispatch(call: Call, name: string, parameters: unknown): Promise<unknown> {
+  const { command, by } = admitted(call, name);
+  const checked = checkParameters(command, parameters);
+  return by === "grant" ? runByGrant(call, command, checked) : runCommand(call, command, checked);
+}
+
+function admitted(call: Call, name: string) {
   const command = call.registry.get(name);
   if (!command) throw unknownCommand(call.registry, name);
-  if (!mayCall(call.caller, command.access)) {
-    throw new Refusal(
-      "not_authorised",
-      `${name} is not for this caller`,
-      `it needs ${command.access ?? "owner"} access; ask the owner of this node`,
-      { command: name, access: command.access ?? "owner" },
-    );
+  const judgement = judge(call.caller, command, call.services);
+  if (judgement.by === null) throw judgement.refusal;
+  return { command, by: judgement.by };
+}
+
+/** The use is durable before the command starts, so that a crash never gives a call back. */
+async function runByGrant(call: Call, command: AnyCommand, parameters: unknown): Promise<unknown> {
+  assert(call.caller.provenance === "peer", "only a peer presents a grant");
+  const use = call.services.grants.use(call.caller, command.name);
+  const count = (value: unknown) => use.countBytes(JSON.stringify(value ?? null).length);
+  try {
+    const signal = AbortSignal.any([call.signal, use.signal]);
+    const emit = (event: Event) => {
+      count(event);
+      call.emit(event);
+    };
+    const result = await runCommand({ ...call, signal, emit }, command, parameters);
+    use.signal.throwIfAborted();
+    count(result);
+    return result;
+  } finally {
+    use.finish();
   }
-  return command.run(checkParameters(command, parameters), {
-    services: call.services,
-    caller: call.caller,
-    signal: call.signal,
-    configured: call.configured ?? new Set(),
-    emit: (event) => call.emit(event),
-    call: (innerName, innerParameters) =>
-      dispatch({ ...call, configured: new Set() }, innerName, innerParameters),
+}
+
+/** An inner call is judged like any other, but only the outer one counts against a budget. */
+async function runCommand(call: Call, command: AnyCommand, parameters: unknown): Promise<unknown> {
+  const { services, caller, signal, isolate } = call;
+  const emit = (event: Event) => call.emit(event);
+  const configured = call.configured ?? new Set<string>();
+  if (command.computes === true && isolate !== undefined)
+    return isolate(command, parameters, { caller, signal, configured, emit });
+  return command.run(parameters, {
+    services,
+    caller,
+    signal,
+    configured,
+    emit,
+    call(innerName, innerParameters) {
+      const inner = { ...call, configured: new Set<string>() };
+      const { command: innerCommand } = admitted(inner, innerName);
+      return runCommand(inner, innerCommand, checkParameters(innerCommand, innerParameters));
+    },
   });
 }
 

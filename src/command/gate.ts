@@ -1,12 +1,8 @@
-import type { Access, Caller, Trust } from "./caller.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { trustTiers, type Access, type Caller, type Trust } from "./caller.ts";
+import type { Grants } from "./grants.ts";
 
-const rank: Readonly<Record<Trust, number>> = {
-  blocked: 0,
-  provisional: 1,
-  member: 2,
-  trusted: 3,
-  owner: 4,
-};
+const rank = (trust: Trust) => trustTiers.indexOf(trust);
 
 const needed: Readonly<Record<Access, Trust>> = {
   safe: "provisional",
@@ -14,6 +10,18 @@ const needed: Readonly<Record<Access, Trust>> = {
   trusted: "trusted",
   owner: "owner",
 };
+
+/** What of a command's declaration decides who may call it. */
+export interface Gated {
+  readonly name: string;
+  /** Without it: owner only. */
+  readonly access?: Access;
+  readonly localOnly?: boolean;
+}
+
+/** Why a call may go ahead, or the refusal of it. */
+export type Judgement =
+  { readonly by: "trust" | "grant" } | { readonly by: null; readonly refusal: Refusal };
 
 /** The trust a caller has. A peer never exceeds `trusted`, whatever is registered for it. */
 export function trustOf(caller: Caller): Trust {
@@ -29,9 +37,51 @@ export function trustOf(caller: Caller): Trust {
 }
 
 /**
- * The one rule for listing and for calling. A command without a declared level is for the
- * owner only.
+ * The one rule for listing and for calling (A-4, A-6). Trust decides first; where it falls short, a
+ * peer's grant may confer a command that is not the owner's alone. A grant never lifts a blocked peer.
+ * Changes nothing; a call admitted by a grant is then counted through `Grants.use`.
  */
-export function mayCall(caller: Caller, access: Access | undefined): boolean {
-  return rank[trustOf(caller)] >= rank[needed[access ?? "owner"]];
+export function judge(
+  caller: Caller,
+  command: Gated,
+  services: { readonly grants: Pick<Grants, "judge"> },
+): Judgement {
+  const access = command.access ?? "owner";
+  const trust = trustOf(caller);
+  if (trust === "blocked") return { by: null, refusal: blocked(command.name) };
+  if (command.localOnly === true && caller.provenance !== "local")
+    return { by: null, refusal: notLocal(command.name) };
+  if (rank(trust) >= rank(needed[access])) return { by: "trust" };
+  if (caller.provenance === "peer" && caller.grant !== null && access !== "owner") {
+    const refusal = services.grants.judge(caller, command.name);
+    return refusal === null ? { by: "grant" } : { by: null, refusal };
+  }
+  return { by: null, refusal: notAuthorised(command.name, access, trust) };
+}
+
+function blocked(command: string): Refusal {
+  return new Refusal(
+    "peer_blocked",
+    "the owner of this node has blocked this peer",
+    "ask the owner to lift the block with `psionic trust set`",
+    { command },
+  );
+}
+
+function notLocal(command: string): Refusal {
+  return new Refusal(
+    "not_authorised",
+    `${command} is only for the owner at the machine itself`,
+    "run it at a terminal of the machine",
+    { command, access: "owner", localOnly: true },
+  );
+}
+
+function notAuthorised(command: string, access: Access, trust: Trust): Refusal {
+  return new Refusal(
+    "not_authorised",
+    `${command} is not for this caller`,
+    `it needs ${access} access; ask the owner of this node`,
+    { command, access, trust },
+  );
 }

@@ -1,8 +1,9 @@
 import * as v from "valibot";
 import type { Caller } from "./caller.ts";
-import type { Screen, View } from "./define.ts";
-import { mayCall } from "./gate.ts";
-import { defineCommand, type Registry } from "./registry.ts";
+import type { Screen, Services, View } from "./define.ts";
+import { judge } from "./gate.ts";
+import type { Grants } from "./grants.ts";
+import { defineCommand } from "./registry.ts";
 import { parameterSchema, resultSchema, type JsonSchema } from "./schema.ts";
 
 export interface ListedCommand {
@@ -16,10 +17,13 @@ export interface ListedCommand {
 }
 
 /** What a caller may call, as `commands/list` answers it: judged by the rule that gates calls. */
-export function listFor(caller: Caller, registry: Registry): ListedCommand[] {
-  return registry
+export function listFor(
+  caller: Caller,
+  services: Pick<Services, "registry"> & { readonly grants: Pick<Grants, "judge"> },
+): ListedCommand[] {
+  return services.registry
     .all()
-    .filter((command) => !command.hidden && mayCall(caller, command.access))
+    .filter((command) => !command.hidden && judge(caller, command, services).by !== null)
     .map((command) => ({
       name: command.name,
       summary: command.summary,
@@ -62,7 +66,7 @@ defineCommand({
   parameters: v.strictObject({}),
   result: resultShape,
   examples: ["psionic commands list --json"],
-  run: (_parameters, context) => ({ commands: listFor(context.caller, context.services.registry) }),
+  run: (_parameters, context) => ({ commands: listFor(context.caller, context.services) }),
   view,
 });
 

@@ -4,7 +4,10 @@ import type { Processes } from "#src/port/process.ts";
 import type { Random } from "#src/port/random.ts";
 import type { Store } from "#src/port/store.ts";
 import type { NodeIdentity } from "#src/receipt/identity.ts";
+import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
+import type { Grants } from "./grants.ts";
+import type { Journal } from "./journal.ts";
 import type { Registry } from "./registry.ts";
 
 /** Absolute paths inside one node home. */
@@ -28,6 +31,17 @@ export interface IdentityService {
   open(): Promise<NodeIdentity>;
   /** As `open`, but makes the identity of a new home. Hold the lock. */
   openOrCreate(): Promise<NodeIdentity & { readonly created: boolean }>;
+}
+
+/** The receipts of this home, signed with the node's key. */
+export interface ReceiptService {
+  /** Reads the key once; later calls give the same log. Refused with `identity_absent`. */
+  open(): Promise<ReceiptLog>;
+  /**
+   * The log where `open` has succeeded before, for code that may not wait; else it is refused with
+   * `identity_absent`. Doors that admit peers open it first.
+   */
+  opened(): ReceiptLog;
 }
 
 /** Where a setting got its value. */
@@ -111,6 +125,11 @@ declare module "./define.ts" {
     readonly runtime: Runtime;
     readonly interaction: Interaction;
     readonly registry: Registry;
+    /** What peers were granted; asked by the gate. */
+    readonly grants: Grants;
+    readonly receipts: ReceiptService;
+    /** What happens on this node, for whoever watches it. */
+    readonly journal: Journal;
     /** Environment variables as the process was started with. */
     readonly environment: Readonly<Record<string, string | undefined>>;
     /** Takes the home for this process; refused with `home_locked` while another has it. */

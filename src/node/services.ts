@@ -1,6 +1,9 @@
 import type { Services } from "#src/command/define.ts";
+import type { Grants } from "#src/command/grants.ts";
+import { Journal } from "#src/command/journal.ts";
 import { registry } from "#src/command/registry.ts";
 import type { HomeLock, Interaction } from "#src/command/services.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 import { machineClock } from "./clock.ts";
 import { openConfiguration } from "./configuration.ts";
 import { machineDisk } from "./disk.ts";
@@ -10,9 +13,19 @@ import { identityService } from "./identity-service.ts";
 import { thisMachine } from "./machine.ts";
 import { machineProcesses } from "./processes.ts";
 import { machineRandom } from "./random.ts";
+import { receiptService } from "./receipt-service.ts";
 import { thisRuntime } from "./runtime.ts";
 import { openStore, type OpenStore } from "./store.ts";
 import { tableSets } from "./tables.ts";
+
+/** Nothing is granted here. */
+const withoutGrants: Grants = {
+  judge: (_caller, command) =>
+    new Refusal("not_authorised", `${command} was not granted`, "ask the owner of this node"),
+  use(caller, command) {
+    throw this.judge(caller, command);
+  },
+};
 
 export interface Composition {
   readonly services: Services;
@@ -34,20 +47,28 @@ export function compose(options: {
   const processes = machineProcesses(home.root);
   let store: OpenStore | null = null;
   let lock: HomeLock | null = null;
+  let journal: Journal | null = null;
+  const openedStore = () => (store ??= openStore(home, tableSets));
+  const identity = identityService(home, {
+    disk: machineDisk,
+    random: machineRandom,
+    clock: machineClock,
+  });
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
     disk: machineDisk,
     processes,
     get store() {
-      return (store ??= openStore(home, tableSets));
+      return openedStore();
     },
     home,
-    identity: identityService(home, {
-      disk: machineDisk,
-      random: machineRandom,
-      clock: machineClock,
-    }),
+    identity,
+    receipts: receiptService({ identity, clock: machineClock, store: openedStore }),
+    grants: withoutGrants,
+    get journal() {
+      return (journal ??= new Journal(openedStore(), machineClock));
+    },
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
     runtime: thisRuntime(thisMachine, environment),

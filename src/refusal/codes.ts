@@ -39,6 +39,18 @@ export const codes = {
     false,
     "The caller may not use this command. Its access level and the caller's trust decide; an inner call is judged by the original caller.",
   ),
+  peer_blocked: entry(
+    12,
+    403,
+    false,
+    "The owner of the node blocked this peer. Nothing it presents, a grant included, lifts that; only the owner does, with `psionic trust set`.",
+  ),
+  daemon_absent: entry(
+    15,
+    503,
+    true,
+    "The command works in a running daemon and none has this home. `psionic up --detach` starts one.",
+  ),
   input_needed: entry(
     2,
     400,

@@ -20,12 +20,17 @@ export const roomImports = {
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
     "train",
   ],
+  grant: ["refusal", "port", "codec", "receipt", "command"],
+  policy: ["refusal", "port", "codec", "receipt", "command"],
+  peer: ["refusal", "port", "codec", "receipt", "command", "grant"],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
   demo: ["refusal", "port", "command", "dataset", "train", "validate"],
-  surface: ["refusal", "port", "codec", "command"],
+  surface: ["refusal", "port", "codec", "receipt", "command", "peer"],
+  // The page: compiled for a browser, speaks only HTTP.
+  web: [],
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
-    ...["train", "validate", "bench", "demo", "surface"],
+    ...["train", "validate", "bench", "demo", "grant", "policy", "peer", "surface", "web"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],
@@ -35,7 +40,7 @@ export const roomImports = {
 export type Room = keyof typeof roomImports;
 
 /** Only these compose, or touch the terminal, HTTP, disk and time. */
-export const edgeRooms: readonly Room[] = ["node", "surface", "acceptance", "tidy"];
+export const edgeRooms: readonly Room[] = ["node", "surface", "web", "acceptance", "tidy"];
 
 /** Modules behind which the outside world lies. Everywhere but at the edge a port stands for them. */
 export const outsideModules: readonly string[] = [

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { mayCall } from "#src/command/gate.ts";
+import { judge } from "#src/command/gate.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { completionScript, shells } from "./completions.ts";
 
@@ -17,7 +17,7 @@ defineCommand({
   run({ shell }, { services, caller }) {
     const commands = services.registry
       .all()
-      .filter((command) => !command.hidden && mayCall(caller, command.access));
+      .filter((command) => !command.hidden && judge(caller, command, services).by !== null);
     return { shell, script: completionScript(shell, commands) };
   },
   view: (screen) => ({
