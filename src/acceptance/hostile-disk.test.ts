@@ -102,7 +102,7 @@ const whyUnbound =
 
 describe("I-1 a home that cannot be written", () => {
   test.skipIf(whyUnbound !== "")(
-    `I-1 training is refused and nothing in it changes${whyUnbound}`,
+    `I-1 is read, training is refused and nothing in it changes${whyUnbound}`,
     async () => {
       const home = folder.file("read-only");
       const kept = await trainToEnd(home, [book, ...tinyModel, "--steps", "5", "--name", "kept"]);
@@ -120,6 +120,9 @@ describe("I-1 a home that cannot be written", () => {
       };
       expect(await run(["train", book, ...tinyModel, "--steps", "5"])).toMatchObject({
         ...{ status: 14, last: { type: "refusal", code: "home_unwritable" } },
+      });
+      expect(await run(["digest", "kept"])).toMatchObject({
+        ...{ status: 0, last: { step: 5, digest: kept.digest } },
       });
       Bun.spawnSync(["chmod", "-R", "u+w", home]);
       expect(await run(["digest", "kept"])).toMatchObject({

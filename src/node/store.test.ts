@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TableSet } from "#src/port/store.ts";
@@ -80,6 +80,17 @@ describe("T-6 the store", () => {
     writeFileSync(home().database, "this is not a database".repeat(100));
     expect(codeOf(() => openStore(home(), [runs(first)]))).toBe("store_corrupt");
     expect(Bun.file(home().database).size).toBe(2200);
+  });
+
+  test("T-6 a database emptied beside runs is damage; without runs it is a new home", () => {
+    writeFileSync(home().database, "");
+    openStore(home(), [runs(first)]).close();
+    rmSync(home().database);
+    mkdirSync(join(home().runs, "R0"), { recursive: true });
+    openStore(home(), [runs(first)]).close();
+    writeFileSync(home().database, "");
+    for (const suffix of ["-wal", "-shm"]) rmSync(home().database + suffix, { force: true });
+    expect(codeOf(() => openStore(home(), [runs(first)]))).toBe("store_corrupt");
   });
 
   test("T-6 another process reads while one has the home and writes", () => {

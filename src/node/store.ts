@@ -1,10 +1,13 @@
 import { Database, type SQLQueryBindings } from "bun:sqlite";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { HomePaths } from "#src/command/services.ts";
 import type { Row, Store, TableSet } from "#src/port/store.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { databaseFailure } from "./database-failure.ts";
-import { homeUnwritable, prepareHome } from "./home.ts";
+import { fileFailure } from "./file-failure.ts";
+import { prepareHome } from "./home.ts";
 
 /** How long one statement waits for another process before it is refused as busy. */
 const busyTimeoutMs = 5_000;
@@ -21,7 +24,6 @@ export interface OpenStore extends Store {
  * Refusals: `home_unwritable`, `store_corrupt`, `store_newer`, `store_busy`, `disk_full`.
  */
 export function openStore(home: HomePaths, tableSets: readonly TableSet[]): OpenStore {
-  const readOnly = preparePlace(home);
   const guard = <T>(work: () => T): T => {
     try {
       return work();
@@ -29,15 +31,16 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
       throw databaseFailure(error, home.database, home);
     }
   };
+  const copy = isWritable(home) ? null : copyDatabase(home);
+  refuseEmptied(home);
   const database = guard(() => {
-    const opened = new Database(home.database, readOnly ? { readonly: true } : { create: true });
+    const opened = new Database(copy?.path ?? home.database, { create: true });
     opened.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-    if (!readOnly) {
-      opened.run("PRAGMA journal_mode = WAL");
-      opened.run("PRAGMA synchronous = FULL");
-    }
+    opened.run("PRAGMA journal_mode = WAL");
+    opened.run("PRAGMA synchronous = FULL");
     opened.run("PRAGMA foreign_keys = ON");
-    migrate(opened, tableSets, readOnly, home);
+    migrate(opened, tableSets, home);
+    if (copy !== null) opened.run("PRAGMA query_only = ON");
     return opened;
   });
   return {
@@ -50,28 +53,56 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
         changes: database.query(sql).run(...(values as SQLQueryBindings[])).changes,
       })),
     transaction: (work) => guard(() => database.transaction(work).immediate()),
-    close: () => database.close(),
+    close() {
+      database.close();
+      copy?.remove();
+    },
   };
 }
 
-/** True when the home can only be read. A home without a database must be writable. */
-function preparePlace(home: HomePaths): boolean {
+/** False when the home can only be read. A home without a database must be writable. */
+function isWritable(home: HomePaths): boolean {
   try {
     prepareHome(home);
-    return false;
+    return true;
   } catch (error) {
-    if (existsSync(home.database)) return true;
+    if (existsSync(home.database)) return false;
     throw error;
   }
 }
 
+/**
+ * The database as it is now, copied to where it can be opened: SQLite needs to write beside a
+ * database in WAL mode even to read it. Writing to the copy is refused as writing to the home is.
+ */
+function copyDatabase(home: HomePaths): { readonly path: string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), "psionic-read-"));
+  const path = join(folder, "node.db");
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    for (const suffix of ["", "-wal"])
+      if (existsSync(home.database + suffix)) copyFileSync(home.database + suffix, path + suffix);
+  } catch (error) {
+    remove();
+    throw fileFailure(error, "read", home.database);
+  }
+  return { path, remove };
+}
+
+/** A database emptied under a node's runs is damage, not a new home. */
+function refuseEmptied(home: HomePaths): void {
+  if (!existsSync(home.database) || statSync(home.database).size > 0) return;
+  if (!existsSync(home.runs) || readdirSync(home.runs).length === 0) return;
+  throw new Refusal(
+    "store_corrupt",
+    `${home.database} is empty, but ${home.runs} holds runs`,
+    "restore it from a backup, or remove it to begin a new record",
+    { path: home.database },
+  );
+}
+
 /** Applies each room's missing migrations in order, all rooms in one transaction. */
-function migrate(
-  database: Database,
-  tableSets: readonly TableSet[],
-  readOnly: boolean,
-  home: HomePaths,
-): void {
+function migrate(database: Database, tableSets: readonly TableSet[], home: HomePaths): void {
   const rooms = tableSets.map((set) => set.room);
   assert(new Set(rooms).size === rooms.length, "two table sets of one room");
   const applied = appliedVersions(database);
@@ -89,7 +120,6 @@ function migrate(
     ({ room, migrations }) => applied.get(room) === migrations.length,
   );
   if (isCurrent) return;
-  if (readOnly) throw homeUnwritable(home, "its tables must be brought up to date");
   database
     .transaction(() => {
       database.run(
