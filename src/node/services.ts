@@ -3,7 +3,9 @@ import type { Grants } from "#src/command/grants.ts";
 import { Journal } from "#src/command/journal.ts";
 import { registry } from "#src/command/registry.ts";
 import type { HomeLock, Interaction } from "#src/command/services.ts";
+import { TrustRegistry } from "#src/grant/trust-registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { outsideTrainings, type Trainings } from "#src/train/trainings.ts";
 import { machineClock } from "./clock.ts";
 import { openConfiguration } from "./configuration.ts";
 import { machineDisk } from "./disk.ts";
@@ -41,6 +43,8 @@ export interface Composition {
 export function compose(options: {
   readonly home: string | undefined;
   readonly interaction: Interaction;
+  /** What trains in this process where it is a daemon. */
+  readonly trainings?: (services: Services) => Trainings;
 }): Composition {
   const environment = process.env;
   const home = homePaths(options.home, environment);
@@ -54,6 +58,7 @@ export function compose(options: {
     random: machineRandom,
     clock: machineClock,
   });
+  const receipts = receiptService({ identity, clock: machineClock, store: openedStore });
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
@@ -64,7 +69,8 @@ export function compose(options: {
     },
     home,
     identity,
-    receipts: receiptService({ identity, clock: machineClock, store: openedStore }),
+    receipts,
+    trust: new TrustRegistry({ store: openedStore, clock: machineClock, receipts }),
     grants: withoutGrants,
     get journal() {
       return (journal ??= new Journal(openedStore(), machineClock));

@@ -1,7 +1,13 @@
 import { journalTables } from "#src/command/journal.ts";
+import { grantTables } from "#src/grant/tables.ts";
 import type { TableSet } from "#src/port/store.ts";
 import { receiptTables } from "#src/receipt/tables.ts";
 import { trainTables } from "#src/train/tables.ts";
 
 /** The tables of every room, migrated together when the store is first opened. */
-export const tableSets: readonly TableSet[] = [receiptTables, journalTables, trainTables];
+export const tableSets: readonly TableSet[] = [
+  receiptTables,
+  journalTables,
+  trainTables,
+  grantTables,
+];

@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { encodeBase32 } from "#src/codec/base32.ts";
 import { digestBytes } from "#src/codec/digest.ts";
 import { assert } from "#src/refusal/refusal.ts";
 
@@ -96,18 +97,11 @@ export function verifyBytes(publicKey: string, bytes: Uint8Array, signature: Uin
   }
 }
 
-const base32Letters = "abcdefghijklmnopqrstuvwxyz234567";
 /** 160 bits: no two keys share an id by chance, and the id still fits a line. */
 const nodeIdBytes = 20;
 
 /** `psn` and 32 base32 letters of the SHA-256 of the public key. */
 export function nodeIdOf(publicKey: string): string {
   const digest = Buffer.from(digestBytes(Buffer.from(publicKey, "hex")), "hex");
-  let bits = 0n;
-  for (const byte of digest.subarray(0, nodeIdBytes)) bits = (bits << 8n) | BigInt(byte);
-  let letters = "";
-  for (let shift = BigInt(nodeIdBytes * 8 - 5); shift >= 0n; shift -= 5n) {
-    letters += base32Letters[Number((bits >> shift) & 31n)];
-  }
-  return `psn${letters}`;
+  return `psn${encodeBase32(digest.subarray(0, nodeIdBytes))}`;
 }
