@@ -174,6 +174,35 @@ function writeOption(
   return one(plain ? String(value) : JSON.stringify(value));
 }
 
+describe("A-2 letters", () => {
+  const letters = { f: "follow", n: "lineCount" };
+  const schemas = { follow: flag, lineCount: integer };
+  const readLetters = (argv: string[]) =>
+    readArguments(argv, { ...takes(schemas), letters }).parameters;
+
+  test("A-2 a letter stands for its option, alone, with a value and in a group", () => {
+    expect(readLetters(["-f"])).toEqual({ follow: true });
+    expect(readLetters(["-n", "5"])).toEqual({ lineCount: 5 });
+    expect(readLetters(["-n5", "-f"])).toEqual({ lineCount: 5, follow: true });
+    expect(readLetters(["-fn", "5"])).toEqual({ lineCount: 5, follow: true });
+  });
+
+  test("A-2 a letter nobody declared, or one without its value, is refused", () => {
+    expect(refusalOf(() => readLetters(["-x"])).message).toBe("try has no option -x");
+    expect(refusalOf(() => readLetters(["-n"])).message).toBe("-n needs a value");
+    expect(refusalOf(() => read(["-f"], schemas)).message).toBe("try has no option -f");
+  });
+
+  test("A-2 a parameter named by one letter is no letter", () => {
+    expect(refusalOf(() => read(["-f"], { f: flag })).message).toBe("try has no option -f");
+  });
+
+  test("A-2 global letters stay global beside them", () => {
+    const { globals } = readArguments(["-q", "-f"], { ...takes(schemas), letters });
+    expect(globals).toEqual({ quiet: true });
+  });
+});
+
 describe("A-2 round trips", () => {
   const parameters = fc.dictionary(key, parameter, { maxKeys: 6 });
   const form = fc.record({ spelling: fc.nat(2), inline: fc.boolean() });

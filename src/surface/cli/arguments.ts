@@ -29,6 +29,8 @@ export interface Takes {
   readonly words: string;
   readonly schema: JsonSchema;
   readonly positional: readonly string[];
+  /** One-letter options of the command: `{ f: "follow" }`. */
+  readonly letters?: Readonly<Record<string, string>>;
 }
 
 interface Token {
@@ -41,13 +43,18 @@ interface Token {
 }
 
 /** Splits argv into tokens; `schemas` decides which options take the next word. */
-function tokenize(argv: readonly string[], schemas: Readonly<Record<string, JsonSchema>>): Token[] {
+function tokenize(
+  argv: readonly string[],
+  schemas: Readonly<Record<string, JsonSchema>>,
+  letters: Readonly<Record<string, string>> = {},
+): Token[] {
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = {};
   for (const [key, schema] of Object.entries(schemas)) {
     for (const name of spellings(key)) {
       options[name] = { type: isFlag(schema) ? "boolean" : "string" };
     }
   }
+  for (const [letter, key] of Object.entries(letters)) options[kebab(key)]!.short = letter;
   for (const option of globalOptions) {
     options[option.name] = {
       type: option.takes ? "string" : "boolean",
@@ -142,7 +149,7 @@ export function readArguments(
   const globals: Record<string, string | boolean> = {};
   const bare: string[] = [];
   let terminated = false;
-  for (const token of tokenize(argv, schemas)) {
+  for (const token of tokenize(argv, schemas, takes.letters)) {
     if (token.kind === "option-terminator") {
       terminated = true;
     } else if (token.kind === "positional") {
@@ -176,7 +183,8 @@ function readOption(
 ): void {
   const name = token.name!;
   const written = token.rawName!;
-  const key = written.startsWith("--") ? keyBySpelling.get(name) : undefined;
+  const isLetter = Object.hasOwn(takes.letters ?? {}, written.slice(1));
+  const key = written.startsWith("--") || isLetter ? keyBySpelling.get(name) : undefined;
   if (key !== undefined) {
     const schema = schemas[key]!;
     if (isFlag(schema)) {

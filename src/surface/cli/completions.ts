@@ -1,7 +1,7 @@
 import type { AnyCommand } from "#src/command/registry.ts";
 import { parameterSchema } from "#src/command/schema.ts";
 import { globalOptions } from "./globals.ts";
-import { choicesOf, isFlag, kebab } from "./parameter.ts";
+import { choicesOf, isFlag, kebab, letterOf } from "./parameter.ts";
 
 export const shells = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof shells)[number];
@@ -9,6 +9,8 @@ export type Shell = (typeof shells)[number];
 interface Option {
   /** `--steps` */
   readonly name: string;
+  /** `-n` where there is a letter for it. */
+  readonly short?: string;
   readonly description: string;
   readonly takesValue: boolean;
   readonly choices: readonly string[];
@@ -50,6 +52,7 @@ function placesOf(commands: readonly AnyCommand[]): Place[] {
       options: [
         ...Object.entries(properties).map(([key, schema]) => ({
           name: `--${isFlag(schema) && schema.default === true ? "no-" : ""}${kebab(key)}`,
+          ...shortOf(command, key),
           description: schema.description ?? "",
           takesValue: !isFlag(schema),
           choices: choicesOf(schema),
@@ -66,6 +69,14 @@ function placesOf(commands: readonly AnyCommand[]): Place[] {
   });
 }
 
+function shortOf(command: AnyCommand | undefined, key: string): { short?: string } {
+  const letter = command === undefined ? undefined : letterOf(command, key);
+  return letter === undefined ? {} : { short: `-${letter}` };
+}
+
+/** Both writings of an option. */
+const writings = ({ name, short }: Option) => (short === undefined ? [name] : [short, name]);
+
 export function completionScript(shell: Shell, commands: readonly AnyCommand[]): string {
   const places = placesOf(commands);
   if (shell === "bash") return bashScript(places);
@@ -79,14 +90,16 @@ const listed = (words: readonly string[]) => quoted(words.join(" "));
 function bashScript(places: readonly Place[]): string {
   const cases = places.map(({ words, next, options, choices }) => {
     const bare = [...next.map(({ word }) => word), ...choices];
-    const names = options.map(({ name }) => name);
+    const names = options.flatMap(writings);
     return `    ${quoted(words)}) bare=${listed(bare)}; options=${listed(names)} ;;`;
   });
   const values = places.flatMap(({ words, options }) =>
     options
       .filter(({ choices }) => choices.length > 0)
-      .map(
-        ({ name, choices }) => `    ${quoted(`${words} ${name}`)}) values=${listed(choices)} ;;`,
+      .flatMap((option) =>
+        writings(option).map(
+          (name) => `    ${quoted(`${words} ${name}`)}) values=${listed(option.choices)} ;;`,
+        ),
       ),
   );
   const known = places.flatMap(({ words }) => (words === "" ? [] : [quoted(words)]));
@@ -127,15 +140,19 @@ function zshScript(places: readonly Place[]): string {
       ...next.map(({ word, summary }) => described(word, summary)),
       ...choices.map((choice) => described(choice, "")),
     ];
-    const names = options.map(({ name, description }) => described(name, description));
+    const names = options.flatMap((option) =>
+      writings(option).map((name) => described(name, option.description)),
+    );
     return `    ${quoted(words)}) bare=(${bare.join(" ")}); options=(${names.join(" ")}) ;;`;
   });
   const values = places.flatMap(({ words, options }) =>
     options
       .filter(({ choices }) => choices.length > 0)
-      .map(({ name, choices }) => {
-        const items = choices.map((choice) => quoted(choice)).join(" ");
-        return `    ${quoted(`${words} ${name}`)}) values=(${items}) ;;`;
+      .flatMap((option) => {
+        const items = option.choices.map((choice) => quoted(choice)).join(" ");
+        return writings(option).map(
+          (name) => `    ${quoted(`${words} ${name}`)}) values=(${items}) ;;`,
+        );
       }),
   );
   const known = places.flatMap(({ words }) => (words === "" ? [] : [quoted(words)]));
@@ -193,7 +210,7 @@ function fishScript(places: readonly Place[]): string {
     for (const option of options) {
       const values = option.choices.length > 0 ? ` -x -a ${listed(option.choices)}` : " -r";
       lines.push(
-        `complete -c psionic ${condition} -l ${option.name.slice(2)}${option.takesValue ? values : ""} -d ${quoted(option.description)}`,
+        `complete -c psionic ${condition} ${option.short ? `-s ${option.short.slice(1)} ` : ""}-l ${option.name.slice(2)}${option.takesValue ? values : ""} -d ${quoted(option.description)}`,
       );
     }
   }

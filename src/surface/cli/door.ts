@@ -6,9 +6,20 @@ import type { Interaction } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { leadingWords, readArguments, readGlobals, type GlobalValues } from "./arguments.ts";
 import { commandHelp, prefixHelp, programHelp } from "./help.ts";
+import { absolutePaths } from "./paths.ts";
 import { Reporter } from "./reporter.ts";
 import { wantsColour } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** The process that has the home, as a terminal calls it. */
+export interface RunningDaemon {
+  /** As `dispatch`, in that process: events as they happen, then the result or the refusal. */
+  call(
+    name: string,
+    parameters: unknown,
+    options: { readonly signal: AbortSignal; emit(event: Event): void },
+  ): Promise<unknown>;
+}
 
 /** What the command-line door is given when the node composes. */
 export interface DoorParts {
@@ -28,6 +39,8 @@ export interface DoorParts {
     readonly services: Services;
     close(): void;
   };
+  /** The daemon of the call's home; null where none runs. Without it no daemon is ever asked. */
+  findDaemon?(services: Services): Promise<RunningDaemon | null>;
 }
 
 /** Runs one command line and gives its exit status. Everything it says goes to the terminal. */
@@ -122,6 +135,7 @@ async function call(
     words: command.name.replaceAll("/", " "),
     schema,
     positional: command.positional ?? [],
+    letters: command.letters ?? {},
   });
   const home = globals["home"];
   const { services, close } = parts.compose({
@@ -132,23 +146,57 @@ async function call(
     const takesAnything = Object.keys(schema.properties ?? {}).length > 0;
     const defaults = takesAnything ? services.configuration.defaultsFor(command.name) : {};
     const view = reporter.viewOf(command);
-    const result = await dispatch(
-      {
-        registry: parts.registry,
-        services,
-        caller: { provenance: "local" },
-        signal: parts.signal,
-        configured: new Set(Object.keys(defaults).filter((key) => !(key in parameters))),
-        emit: (event: Event) => reporter.event(event, view),
-      },
-      command.name,
-      { ...defaults, ...parameters },
-    );
+    const all = absolutePaths(command, { ...defaults, ...parameters });
+    const emit = (event: Event) => reporter.event(event, view);
+    const daemon = await daemonFor(command, services, globals, parts);
+    const result =
+      daemon !== null
+        ? await daemon.call(command.name, all, { signal: parts.signal, emit })
+        : await dispatch(
+            {
+              registry: parts.registry,
+              services,
+              caller: { provenance: "local" },
+              signal: parts.signal,
+              configured: new Set(Object.keys(defaults).filter((key) => !(key in parameters))),
+              emit,
+            },
+            command.name,
+            all,
+          );
     reporter.result(result, view);
     return parts.signal.aborted ? 130 : 0;
   } finally {
     close();
   }
+}
+
+/** The daemon a command belongs in (`place`); null where it runs in this process. */
+async function daemonFor(
+  command: AnyCommand,
+  services: Services,
+  globals: GlobalValues,
+  { findDaemon }: DoorParts,
+): Promise<RunningDaemon | null> {
+  const place = command.place ?? "process";
+  if (place === "process" || findDaemon === undefined) return null;
+  const daemon = await findDaemon(services);
+  if (daemon === null && place === "daemon") {
+    const { root } = services.home;
+    const choice = globals["home"] === undefined ? "" : ` --home ${shellWord(root)}`;
+    throw new Refusal(
+      "daemon_absent",
+      `${command.name.replaceAll("/", " ")} works in a running daemon, and none has ${root}`,
+      `\`psionic up --detach${choice}\` starts one`,
+      { home: root },
+    );
+  }
+  return daemon;
+}
+
+/** A word as a shell reads it back. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function interactionOf(globals: GlobalValues, parts: DoorParts): Interaction {

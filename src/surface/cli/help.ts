@@ -2,7 +2,7 @@ import type { Flow } from "#src/command/define.ts";
 import type { AnyCommand, Registry } from "#src/command/registry.ts";
 import { parameterSchema, type JsonSchema } from "#src/command/schema.ts";
 import { globalOptions } from "./globals.ts";
-import { isFlag, isList, kebab, placeholder } from "./parameter.ts";
+import { isFlag, isList, kebab, letterOf, placeholder } from "./parameter.ts";
 
 const headings: readonly (readonly [Flow, string])[] = [
   ["start", "First steps"],
@@ -96,10 +96,11 @@ function defaultText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** How one parameter is written as an option. */
-function optionText(key: string, schema: JsonSchema): string {
-  if (!isFlag(schema)) return `--${kebab(key)} ${placeholder(schema)}`;
-  return schema.default === true ? `--no-${kebab(key)}` : `--${kebab(key)}`;
+/** How one parameter is written as an option: `-n, --lines NUMBER`. */
+function optionText(key: string, schema: JsonSchema, letter: string | undefined): string {
+  const short = letter === undefined ? "" : `-${letter}, `;
+  if (!isFlag(schema)) return `${short}--${kebab(key)} ${placeholder(schema)}`;
+  return schema.default === true ? `--no-${kebab(key)}` : `${short}--${kebab(key)}`;
 }
 
 /** `psionic train [FILES…] [options]` */
@@ -125,7 +126,8 @@ export function commandHelp(
   const required = new Set(schema.required ?? []);
   const lines = [command.summary, "", `${bold("Usage", colour)}  ${usageLine(command)}`];
   const rows = Object.entries(schema.properties ?? {}).map(
-    ([key, each]) => [optionText(key, each), describe(each, required.has(key))] as const,
+    ([key, each]) =>
+      [optionText(key, each, letterOf(command, key)), describe(each, required.has(key))] as const,
   );
   if (rows.length > 0) lines.push("", bold("Parameters", colour), ...table(rows, columns));
   lines.push("", bold("Options of every command", colour), ...table(globalRows, columns));

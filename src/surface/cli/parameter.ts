@@ -1,3 +1,4 @@
+import type { AnyCommand } from "#src/command/registry.ts";
 import type { JsonSchema } from "#src/command/schema.ts";
 
 /** The spellings under which an option may be written: camel, kebab, snake. */
@@ -91,4 +92,9 @@ export function choicesOf(schema: JsonSchema): readonly string[] {
 /** True when a parameter is a list, for help and completions. */
 export function isList(schema: JsonSchema): boolean {
   return itemOf(schema) !== null;
+}
+
+/** The one-letter option of a parameter, where its command declares one. */
+export function letterOf(command: Pick<AnyCommand, "letters">, key: string): string | undefined {
+  return Object.entries(command.letters ?? {}).find(([, named]) => named === key)?.[0];
 }

@@ -1,0 +1,29 @@
+import { describe, expect, test } from "bun:test";
+import { absolutePaths } from "./paths.ts";
+
+const inHome = () => "/home/me";
+const make = (parameters: Record<string, unknown>) =>
+  absolutePaths({ paths: ["file", "files"] }, parameters, inHome);
+
+describe("A-2 paths of the caller", () => {
+  test("A-2 paths are made absolute, the items of lists too; other parameters stay", () => {
+    expect(make({ file: "a.txt", files: ["b", "../c", "/d"], name: "e" })).toEqual({
+      file: "/home/me/a.txt",
+      files: ["/home/me/b", "/home/c", "/d"],
+      name: "e",
+    });
+  });
+
+  test("A-2 what is no path is left for the schema", () => {
+    expect(make({ file: 5, files: [true, ""] })).toEqual({ file: 5, files: [true, ""] });
+    expect(make({})).toEqual({});
+  });
+
+  test("A-2 without paths the directory is not asked for", () => {
+    const gone = () => {
+      throw new Error("the directory is gone");
+    };
+    expect(absolutePaths({}, { file: "a" }, gone)).toEqual({ file: "a" });
+    expect(absolutePaths({ paths: ["file"] }, { name: "a" }, gone)).toEqual({ name: "a" });
+  });
+});

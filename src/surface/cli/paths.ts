@@ -1,0 +1,22 @@
+import { resolve } from "node:path";
+import type { AnyCommand } from "#src/command/registry.ts";
+
+/**
+ * The parameters with every path made absolute against the caller's directory, so that they mean the
+ * same file wherever the command runs. What is no text (a wrong value) is left for the schema to refuse.
+ */
+export function absolutePaths(
+  command: Pick<AnyCommand, "paths">,
+  parameters: Readonly<Record<string, unknown>>,
+  directory: () => string = process.cwd,
+): Record<string, unknown> {
+  const absolute = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(absolute);
+    return typeof value === "string" && value !== "" ? resolve(directory(), value) : value;
+  };
+  const made = { ...parameters };
+  for (const key of command.paths ?? []) {
+    if (Object.hasOwn(made, key)) made[key] = absolute(made[key]);
+  }
+  return made;
+}
