@@ -130,10 +130,10 @@ describe("T-9 names of runs", () => {
     const [sums, book] = runs;
     expect([sums!.name, book!.name]).toEqual(["sums", "book"]);
     for (const words of ["latest", "sums", "su", sums!.run, sums!.run.slice(0, 6)]) {
-      const { stdout: shown } = await runBinary(["status", words, "--json"], { home });
+      const { stdout: shown } = await runBinary(["run", "status", words, "--json"], { home });
       expect({ words, ...lastLine(shown) }).toMatchObject({ words, run: sums!.run });
     }
-    const none = await runBinary(["status", "zzz", "--json"], { home });
+    const none = await runBinary(["run", "status", "zzz", "--json"], { home });
     expect({ status: none.status, ...lastLine(none.stdout) }).toMatchObject({
       ...{ status: 10, code: "run_not_found" },
     });

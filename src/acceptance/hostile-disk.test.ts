@@ -151,8 +151,8 @@ describe("I-1 two processes on one home", () => {
           ...{ second, status: 11, code: "home_locked", details: { pid: first.pid } },
         });
       }
-      for (const reading of ["runs", "status", "sample"]) {
-        const read = await runBinary([reading, "--json"], { home });
+      for (const reading of ["runs", "run status", "sample"]) {
+        const read = await runBinary([...reading.split(" "), "--json"], { home });
         expect({ reading, status: read.status }).toEqual({ reading, status: 0 });
       }
       expect(trainersOf(home).length).toBeLessThanOrEqual(1);

@@ -204,7 +204,7 @@ function failed(message: string, { run, name }: TrainResult): Refusal {
   return new Refusal(
     "demo_failed",
     message,
-    `\`psionic status ${name}\` shows what happened; please report it.`,
+    `\`psionic run status ${name}\` shows what happened; please report it.`,
     { run },
   );
 }

@@ -107,6 +107,11 @@ export const machineDisk: Disk = {
       const { bavail, bsize } = await fs.statfs(path);
       return bavail * bsize;
     }),
+  totalBytes: (path) =>
+    guarded("look at", path, async () => {
+      const { blocks, bsize } = await fs.statfs(path);
+      return blocks * bsize;
+    }),
 };
 
 const byName = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);

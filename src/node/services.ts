@@ -59,11 +59,13 @@ export function compose(options: {
     clock: machineClock,
   });
   const receipts = receiptService({ identity, clock: machineClock, store: openedStore });
+  let trainings: Trainings | null = null;
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
     disk: machineDisk,
     processes,
+    programs: processes,
     get store() {
       return openedStore();
     },
@@ -78,6 +80,9 @@ export function compose(options: {
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
     runtime: thisRuntime(thisMachine, environment),
+    get trainings() {
+      return (trainings ??= options.trainings?.(services) ?? outsideTrainings);
+    },
     interaction: options.interaction,
     registry,
     environment,

@@ -16,6 +16,8 @@ export interface Disk {
   list(path: string): Promise<readonly DiskEntry[]>;
   stat(path: string): Promise<DiskEntry | null>;
   freeBytes(path: string): Promise<number>;
+  /** Size of the file system that holds the path, where it can be asked. */
+  totalBytes?(path: string): Promise<number>;
 }
 
 export interface DiskEntry {

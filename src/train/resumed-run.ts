@@ -1,5 +1,4 @@
 /** Which run `train --resume` means, and whether what was said with it still fits what is pinned. */
-import type { CommandContext } from "#src/command/define.ts";
 import { digestSources } from "#src/dataset/corpus.ts";
 import { listSources } from "#src/dataset/source.ts";
 import type { TextDataset } from "#src/dataset/text-dataset.ts";
@@ -7,6 +6,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { reopenRunData } from "./run-data.ts";
 import type { Run, RunStore } from "./run-store.ts";
 import type { TrainRequest } from "./train-parameters.ts";
+import type { TrainContext } from "./trainings.ts";
 
 /** The values a run's manifest pins, by the option that says them. */
 function pinnedValues({ name, manifest }: Run): Partial<Record<keyof TrainRequest, unknown>> {
@@ -57,24 +57,27 @@ function checkPinned(request: TrainRequest, run: Run): void {
   );
 }
 
-/** Which run is meant by --resume, and the files that were given with it. */
+/**
+ * Which run is meant by --resume, and the files that were given with it. A single word that is no file
+ * names the run; a terminal that passes a call on may have made it look like a path.
+ */
 async function findRun(
   { resume, name, files }: TrainRequest,
-  { services }: CommandContext,
+  { services }: TrainContext,
   runs: RunStore,
 ): Promise<{ readonly run: Run; readonly files: readonly string[] }> {
   if (typeof resume === "string") return { run: runs.resolve(resume), files };
   if (name !== undefined) return { run: runs.resolve(name), files };
   const [only] = files;
   if (only !== undefined && files.length === 1 && (await services.disk.stat(only)) === null)
-    return { run: runs.resolve(only), files: [] };
+    return { run: runs.resolve(only.slice(only.lastIndexOf("/") + 1)), files: [] };
   return { run: runs.resolve("latest"), files };
 }
 
 /** The run to go on with. Refuses with `run_not_found`, `run_ambiguous`, `run_changed`, `run_finished`. */
 export async function resumedRun(
   request: TrainRequest,
-  context: CommandContext,
+  context: TrainContext,
   runs: RunStore,
 ): Promise<Run> {
   const { run, files } = await findRun(request, context, runs);
@@ -96,7 +99,7 @@ export async function resumedRun(
 async function checkSources(
   run: Run,
   files: readonly string[],
-  { services }: CommandContext,
+  { services }: TrainContext,
 ): Promise<void> {
   const { disk, home } = services;
   const found = await digestSources(disk, await listSources(disk, files));

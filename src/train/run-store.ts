@@ -18,15 +18,33 @@ export interface Run {
   readonly createdMs: number;
   readonly state: RunState;
   readonly heartbeatMs: number;
+  /** When it last started, took a step, was measured or wrote a checkpoint; null when never. */
+  readonly progressMs: number | null;
   readonly manifest: RunManifest;
   readonly digest: string;
   /** Closing figures of a finished run. */
   readonly summary: Readonly<Record<string, unknown>> | null;
 }
 
+/** What a step's time was spent on; `evaluate` and `checkpoint` since the step before. */
+export const splitParts = [
+  ...(["data", "gradient", "norm", "update", "evaluate", "checkpoint"] as const),
+] as const;
+/** Seconds by part. */
+export type StepSplit = Readonly<Record<(typeof splitParts)[number], number>>;
+
 export interface TimedStep extends StepRecord {
   readonly tokensPerSecond: number;
+  /** Absent where it was not measured: runs of earlier versions. */
+  readonly split?: StepSplit | undefined;
 }
+
+const insertStep = `INSERT OR REPLACE INTO run_step
+  (run, step, loss, gradient_norm, parameter_norm, update_norm, learning_rate, tokens, loss_bits,
+   gradient_norm_bits, tokens_per_second, ${splitParts.map((part) => `${part}_seconds`).join(", ")})
+  VALUES (${Array(11 + splitParts.length)
+    .fill("?")
+    .join(", ")})`;
 
 export interface CheckpointRecord {
   readonly step: number;
@@ -64,7 +82,11 @@ export class RunStore {
 
   /** Newest first: in the order they were added, for the clock may have been set back. */
   all(): Run[] {
-    return this.store.all("SELECT * FROM run ORDER BY rowid DESC").map(asRun);
+    return this.newest(-1);
+  }
+
+  newest(count: number): Run[] {
+    return this.store.all("SELECT * FROM run ORDER BY rowid DESC LIMIT ?", count).map(asRun);
   }
 
   isNameTaken(name: string): boolean {
@@ -157,7 +179,7 @@ export class RunStore {
           continue;
         }
         this.store.run(
-          "INSERT OR REPLACE INTO run_step VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          insertStep,
           id,
           record.step,
           record.loss,
@@ -169,6 +191,7 @@ export class RunStore {
           record.lossBits,
           record.gradientNormBits,
           record.tokensPerSecond,
+          ...splitParts.map((part) => record.split?.[part] ?? null),
         );
       }
       this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
@@ -201,6 +224,14 @@ export class RunStore {
     return row ? asStep(row) : null;
   }
 
+  /** The latest losses, ascending by step. */
+  losses(id: string, count: number): number[] {
+    return this.store
+      .all("SELECT loss FROM run_step WHERE run = ? ORDER BY step DESC LIMIT ?", id, count)
+      .map((row) => Number(row["loss"]))
+      .reverse();
+  }
+
   recordEvaluation(id: string, record: EvaluationRecord, nowMs: number): void {
     this.store.transaction(() => {
       this.store.run(
@@ -218,18 +249,25 @@ export class RunStore {
     });
   }
 
-  evaluations(id: string): EvaluationRecord[] {
+  /** Ascending by step, at most the `count` newest. */
+  evaluations(id: string, count = -1): EvaluationRecord[] {
     return this.store
-      .all("SELECT * FROM run_evaluation WHERE run = ? ORDER BY step, is_full", id)
-      .map((row) => ({
-        step: Number(row["step"]),
-        full: row["is_full"] === 1,
-        loss: Number(row["loss"]),
-        bitsPerByte: row["bits_per_byte"] === null ? null : Number(row["bits_per_byte"]),
-        exactMatch: Number(row["exact_match"]),
-        targets: Number(row["targets"]),
-        rows: Number(row["row_count"]),
-      }));
+      .all(
+        "SELECT * FROM run_evaluation WHERE run = ? ORDER BY step DESC, is_full DESC LIMIT ?",
+        id,
+        count,
+      )
+      .map(asEvaluation)
+      .reverse();
+  }
+
+  /** The evaluation with the lowest held-out loss; of equal ones the first. */
+  best(id: string): EvaluationRecord | null {
+    const row = this.store.get(
+      "SELECT * FROM run_evaluation WHERE run = ? ORDER BY loss, step LIMIT 1",
+      id,
+    );
+    return row ? asEvaluation(row) : null;
   }
 
   recordCheckpoint(
@@ -256,16 +294,20 @@ export class RunStore {
     });
   }
 
-  /** Ascending by step; removed ones keep their digests, which replay compares. */
-  checkpoints(id: string): CheckpointRecord[] {
+  /**
+   * Ascending by step, at most the `count` newest; removed ones keep their digests, which replay
+   * compares.
+   */
+  checkpoints(id: string, count = -1): CheckpointRecord[] {
     return this.store
-      .all("SELECT * FROM run_checkpoint WHERE run = ? ORDER BY step", id)
+      .all("SELECT * FROM run_checkpoint WHERE run = ? ORDER BY step DESC LIMIT ?", id, count)
       .map((row) => ({
         step: Number(row["step"]),
         stateDigest: String(row["state_digest"]),
         manifestDigest: String(row["manifest_digest"]),
         isKept: row["is_kept"] === 1,
-      }));
+      }))
+      .reverse();
   }
 
   recordEvent(
@@ -283,15 +325,77 @@ export class RunStore {
     );
   }
 
-  events(id: string): { readonly atMs: number; readonly type: string; readonly body: unknown }[] {
+  /** In the order they were recorded, at most the `count` newest. */
+  events(id: string, count = -1): RunEvent[] {
     return this.store
-      .all("SELECT * FROM run_event WHERE run = ? ORDER BY sequence", id)
-      .map((row) => ({
-        atMs: Number(row["at_ms"]),
-        type: String(row["type"]),
-        body: JSON.parse(String(row["body"])) as unknown,
-      }));
+      .all("SELECT * FROM run_event WHERE run = ? ORDER BY sequence DESC LIMIT ?", id, count)
+      .map(asEvent)
+      .reverse();
   }
+
+  lastEvent(id: string, type: string): RunEvent | null {
+    const row = this.store.get(
+      "SELECT * FROM run_event WHERE run = ? AND type = ? ORDER BY sequence DESC LIMIT 1",
+      id,
+      type,
+    );
+    return row ? asEvent(row) : null;
+  }
+
+  /** What the run was last started with; earlier versions recorded less. */
+  lastStart(id: string): RunStart {
+    const parsed = v.safeParse(startSchema, this.lastEvent(id, "started")?.body);
+    return parsed.success ? parsed.output : v.getDefaults(startSchema);
+  }
+
+  /** Why the run failed last. */
+  failure(id: string) {
+    const event = this.lastEvent(id, "failed");
+    if (event === null) return null;
+    const parsed = v.safeParse(failureSchema, event.body);
+    return { atMs: event.atMs, ...(parsed.success ? parsed.output : v.getDefaults(failureSchema)) };
+  }
+}
+
+export interface RunEvent {
+  readonly atMs: number;
+  readonly type: string;
+  readonly body: unknown;
+}
+
+const startSchema = v.object({
+  backend: v.nullish(v.string(), null),
+  threads: v.nullish(v.number(), null),
+  plannedBytes: v.nullish(v.number(), null),
+  peakFlops: v.nullish(v.number(), null),
+  runtimeDigest: v.nullish(v.string(), null),
+});
+type RunStart = v.InferOutput<typeof startSchema>;
+
+const failureSchema = v.object({
+  code: v.nullish(v.string(), "failed"),
+  message: v.nullish(v.string(), "it ended without saying why"),
+  hint: v.nullish(v.string(), ""),
+});
+
+function asEvent(row: Row): RunEvent {
+  return {
+    atMs: Number(row["at_ms"]),
+    type: String(row["type"]),
+    body: JSON.parse(String(row["body"])) as unknown,
+  };
+}
+
+function asEvaluation(row: Row): EvaluationRecord {
+  return {
+    step: Number(row["step"]),
+    full: row["is_full"] === 1,
+    loss: Number(row["loss"]),
+    bitsPerByte: row["bits_per_byte"] === null ? null : Number(row["bits_per_byte"]),
+    exactMatch: Number(row["exact_match"]),
+    targets: Number(row["targets"]),
+    rows: Number(row["row_count"]),
+  };
 }
 
 /** Refuses with `store_corrupt` a record that this program did not write. */
@@ -311,6 +415,7 @@ function asRun(row: Row): Run {
     createdMs: Number(row["created_ms"]),
     state: state.output,
     heartbeatMs: Number(row["heartbeat_ms"]),
+    progressMs: row["progress_ms"] === null ? null : Number(row["progress_ms"]),
     manifest: manifest.output,
     digest: String(row["digest"]),
     summary:
@@ -328,7 +433,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function asStep(row: Row): TimedStep {
+export function asStep(row: Row): TimedStep {
   return {
     step: Number(row["step"]),
     loss: Number(row["loss"]),
@@ -340,7 +445,14 @@ function asStep(row: Row): TimedStep {
     lossBits: String(row["loss_bits"]),
     gradientNormBits: String(row["gradient_norm_bits"]),
     tokensPerSecond: Number(row["tokens_per_second"]),
+    ...(row["gradient_seconds"] === null ? {} : { split: asSplit(row) }),
   };
+}
+
+function asSplit(row: Row): StepSplit {
+  return Object.fromEntries(
+    splitParts.map((part) => [part, Number(row[`${part}_seconds`])]),
+  ) as StepSplit;
 }
 
 function notFound(text: string): Refusal {

@@ -1,45 +1,18 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
-
-interface RunLine {
-  readonly run: string;
-  readonly name: string;
-  readonly state: string;
-  readonly size: string;
-  readonly step: number;
-  readonly steps: number;
-  readonly loss: number | null;
-  readonly valLoss: number | null;
-  readonly createdMs: number;
-}
+import { runsResult } from "./run-results.ts";
 
 defineCommand({
   name: "runs",
   summary: "All runs of this home, newest first.",
-  access: "owner",
+  access: "member",
   flow: "model",
   parameters: v.strictObject({}),
+  result: runsResult,
   examples: ["psionic runs", "psionic runs --json"],
   async run(_parameters, { services }) {
-    const { RunStore } = await import("./run-store.ts");
-    const runs = new RunStore(services.store);
-    const nowMs = services.clock.wallMs();
-    return {
-      runs: runs.all().map((run): RunLine => {
-        const last = runs.lastStep(run.id);
-        return {
-          run: run.id,
-          name: run.name,
-          state: runs.stateOf(run, nowMs),
-          size: run.manifest.size,
-          step: last?.step ?? 0,
-          steps: run.manifest.schedule.steps,
-          loss: last?.loss ?? null,
-          valLoss: runs.evaluations(run.id).at(-1)?.loss ?? null,
-          createdMs: run.createdMs,
-        };
-      }),
-    };
+    const { listRuns } = await import("./run-list.ts");
+    return { runs: listRuns(services.store, services.clock.wallMs()) };
   },
   view: (screen) => ({
     result({ runs }) {

@@ -60,5 +60,30 @@ export const trainTables: TableSet = {
        flops REAL NOT NULL,
        measured_ms INTEGER NOT NULL
      ) STRICT, WITHOUT ROWID;`,
+    `ALTER TABLE run ADD COLUMN progress_ms INTEGER;
+     ALTER TABLE run_step ADD COLUMN data_seconds REAL;
+     ALTER TABLE run_step ADD COLUMN gradient_seconds REAL;
+     ALTER TABLE run_step ADD COLUMN norm_seconds REAL;
+     ALTER TABLE run_step ADD COLUMN update_seconds REAL;
+     ALTER TABLE run_step ADD COLUMN evaluate_seconds REAL;
+     ALTER TABLE run_step ADD COLUMN checkpoint_seconds REAL;
+     CREATE TABLE run_intent (
+       run TEXT PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+       wanted INTEGER NOT NULL,
+       since_ms INTEGER NOT NULL,
+       options TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE run_sample (
+       run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+       step INTEGER NOT NULL,
+       at_ms INTEGER NOT NULL,
+       prompt TEXT NOT NULL,
+       text TEXT NOT NULL,
+       PRIMARY KEY (run, step)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE runtime_manifest (
+       identity_digest TEXT PRIMARY KEY,
+       manifest TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;`,
   ],
 };

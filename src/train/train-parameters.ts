@@ -19,6 +19,12 @@ const floatMaximum = 3e38;
 const minuteMaximum = 10 * 366 * 24 * 60;
 const flag = (text: string) => v.optional(v.pipe(v.boolean(), v.description(text)));
 
+export const minutesParameter = real(
+  0.01,
+  "time budget; the number of steps is fixed after a short measurement",
+  minuteMaximum,
+);
+
 /** What `train` takes; every entry is also a setting. */
 export const trainParameters = v.strictObject({
   files: v.optional(
@@ -32,11 +38,7 @@ export const trainParameters = v.strictObject({
     v.pipe(v.string(), v.description("model size: nano, micro, small, medium, large, gpt2 …")),
   ),
   steps: whole(1, "optimizer steps"),
-  minutes: real(
-    0.01,
-    "time budget; the number of steps is fixed after a short measurement",
-    minuteMaximum,
-  ),
+  minutes: minutesParameter,
   seed: whole(0, "decides weights, batches and dropout", Number.MAX_SAFE_INTEGER),
   name: v.optional(
     v.pipe(

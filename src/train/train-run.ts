@@ -1,6 +1,5 @@
 /** What `psionic train` does: a new run or one to go on with, trained under supervision. */
 import { encodeCrockford } from "#src/codec/crockford.ts";
-import type { CommandContext } from "#src/command/define.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { stateBytes } from "./checkpoint-writer.ts";
 import type { ToParent } from "./messages.ts";
@@ -17,6 +16,7 @@ import { type Supervised, superviseTraining } from "./supervise.ts";
 import type { TrainEvent } from "./train-event.ts";
 import type { TrainRequest } from "./train-parameters.ts";
 import type { EvaluationRecord } from "./trainer.ts";
+import type { TrainContext } from "./trainings.ts";
 import { assignTrainingData } from "./training-data.ts";
 
 export interface TrainResult {
@@ -38,8 +38,15 @@ export interface TrainResult {
   readonly resume?: string;
 }
 
-/** Trains a new run, or goes on with one. Everything `train` refuses comes from here or below. */
-export async function train(request: TrainRequest, context: CommandContext): Promise<TrainResult> {
+/**
+ * Trains a new run, or goes on with one. Everything `train` refuses comes from here or below.
+ * `onRun` is told the run once it is recorded, before anything is computed.
+ */
+export async function train(
+  request: TrainRequest,
+  context: TrainContext,
+  onRun: (run: Run) => void = () => {},
+): Promise<TrainResult> {
   const { services } = context;
   services.lock();
   await services.identity.openOrCreate();
@@ -49,14 +56,11 @@ export async function train(request: TrainRequest, context: CommandContext): Pro
     request.resume === false
       ? await newRun(request, context, runs)
       : await resumedRun(request, context, runs);
+  onRun(run);
   return new TrainRun(request, context, runs, run).train();
 }
 
-async function newRun(
-  request: TrainRequest,
-  context: CommandContext,
-  runs: RunStore,
-): Promise<Run> {
+async function newRun(request: TrainRequest, context: TrainContext, runs: RunStore): Promise<Run> {
   const { services, emit } = context;
   const { isa } = request;
   // A lane this processor lacks is refused before there is a run that would fail.
@@ -91,7 +95,7 @@ class TrainRun {
 
   constructor(
     readonly request: TrainRequest,
-    readonly context: CommandContext,
+    readonly context: TrainContext,
     readonly runs: RunStore,
     readonly run: Run,
   ) {

@@ -1,4 +1,6 @@
 import { defineCommand } from "#src/command/registry.ts";
+// oxlint-disable-next-line import/no-unassigned-import -- declares the service
+import "./trainings.ts";
 import { trainParameters } from "./train-parameters.ts";
 import { trainView } from "./train-view.ts";
 
@@ -10,9 +12,8 @@ defineCommand({
   parameters: trainParameters,
   positional: ["files"],
   examples: ["psionic train book.txt", "psionic train", "psionic train --resume latest"],
-  async run(request, context) {
-    const { train } = await import("./train-run.ts");
-    return train(request, context);
-  },
+  place: "node",
+  paths: ["files"],
+  run: (request, context) => context.services.trainings.train(request, context),
   view: trainView,
 });

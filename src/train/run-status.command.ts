@@ -1,44 +1,24 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { sparkline } from "./curve.ts";
-import { countText } from "./wording.ts";
 import { runParameter } from "./parameter-entries.ts";
-
-/** The curve shows at most this many of the latest losses. */
-const curveSteps = 2_000;
+import { runStatusResult } from "./run-results.ts";
+import { countText, percentText } from "./wording.ts";
 
 defineCommand({
-  name: "status",
-  summary: "How a run stands: progress, losses, checkpoints, and what happened to it.",
-  access: "owner",
+  name: "run/status",
+  summary: "How a run stands: progress, losses, checkpoints, alerts, and what happened to it.",
+  access: "member",
   flow: "model",
   parameters: v.strictObject({
     run: runParameter,
   }),
   positional: ["run"],
-  examples: ["psionic status latest"],
+  result: runStatusResult,
+  examples: ["psionic run status latest"],
   async run({ run: wanted }, { services }) {
-    const { RunStore } = await import("./run-store.ts");
-    const runs = new RunStore(services.store);
-    const run = runs.resolve(wanted);
-    const last = runs.lastStep(run.id);
-    const from = Math.max(0, (last?.step ?? 0) - curveSteps);
-    return {
-      run: run.id,
-      name: run.name,
-      state: runs.stateOf(run, services.clock.wallMs()),
-      createdMs: run.createdMs,
-      step: last?.step ?? 0,
-      steps: run.manifest.schedule.steps,
-      last,
-      evaluations: runs.evaluations(run.id),
-      checkpoints: runs.checkpoints(run.id),
-      events: runs.events(run.id).slice(-20),
-      losses: runs.steps(run.id, from).map(({ loss }) => loss),
-      summary: run.summary,
-      manifest: run.manifest,
-      digest: run.digest,
-    };
+    const { describeRun } = await import("./run-status.ts");
+    return describeRun(wanted, services);
   },
   view: (screen) => ({
     result({
@@ -52,16 +32,22 @@ defineCommand({
       checkpoints,
       events,
       losses,
+      alerts,
+      percentOfPeak,
       manifest,
     }) {
       const { model } = manifest;
       screen.print(`${name} (${run}): ${state}, step ${step} of ${steps}`);
+      for (const { message, hint } of alerts) {
+        screen.print(`alert       ${message}`);
+        screen.note(`            ${hint}`);
+      }
       screen.print(
         `model       ${model.style}, ${model.layers} layers, width ${model.width}, context ${model.contextLength}`,
       );
       if (last)
         screen.print(
-          `last step   loss ${last.loss.toFixed(4)}, gradient norm ${last.gradientNorm.toFixed(3)}, ${countText(last.tokensPerSecond)} tokens/s`,
+          `last step   loss ${last.loss.toFixed(4)}, gradient norm ${last.gradientNorm.toFixed(3)}, ${countText(last.tokensPerSecond)} tokens/s${percentOfPeak === null ? "" : `, ${percentText(percentOfPeak)} of peak`}`,
         );
       if (losses.length > 1)
         screen.print(`losses      ${sparkline(losses, Math.min(60, screen.columns - 14))}`);

@@ -1,0 +1,55 @@
+import * as v from "valibot";
+import { defineCommand } from "#src/command/registry.ts";
+import { sparkline } from "./curve.ts";
+import { runParameter } from "./parameter-entries.ts";
+import { runSeriesResult } from "./run-results.ts";
+
+defineCommand({
+  name: "run/series",
+  summary: "A run's curves as columns, evenly thinned out; the last step is always there.",
+  access: "member",
+  flow: "model",
+  parameters: v.strictObject({
+    run: runParameter,
+    after: v.optional(
+      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.description("only steps after this")),
+      0,
+    ),
+    points: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(16),
+        v.maxValue(5_000),
+        v.description("most points of a curve"),
+      ),
+      1_000,
+    ),
+  }),
+  positional: ["run"],
+  result: runSeriesResult,
+  examples: ["psionic run series latest --points 100 --json"],
+  async run({ run: wanted, after, points }, { services }) {
+    const { RunStore } = await import("./run-store.ts");
+    const { readSeries } = await import("./run-series.ts");
+    const runs = new RunStore(services.store);
+    const run = runs.resolve(wanted);
+    const { peakFlops } = runs.lastStart(run.id);
+    return readSeries(services.store, run, { after, points, peakFlops });
+  },
+  view: (screen) => ({
+    result({ first, last, steps, evaluations }) {
+      const width = Math.max(10, screen.columns - 18);
+      screen.print(`steps      ${first} to ${last}`);
+      for (const [title, values] of [
+        ["loss", steps.loss],
+        ["held out", evaluations.loss],
+        ["gradient", steps.gradientNorm],
+        ["tokens/s", steps.tokensPerSecond],
+      ] as const)
+        screen.print(
+          `${title.padEnd(9)}  ${sparkline(values, width)} ${values.at(-1)?.toPrecision(4) ?? ""}`,
+        );
+    },
+  }),
+});
