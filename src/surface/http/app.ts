@@ -1,0 +1,132 @@
+import { type Context, Hono } from "hono";
+import type { Caller } from "#src/command/caller.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { failureResponse, formOf, type AnswerForm } from "./answer.ts";
+import { failureOf } from "./bugs.ts";
+import { answerCommand } from "./call.ts";
+import { doorOf, type Door } from "./door.ts";
+import { callerOf, checkSize, checkSource, securityHeaders } from "./hygiene.ts";
+import type { Arrival, HttpParts } from "./parts.ts";
+import { routes } from "./routes.ts";
+
+/** What a request carries through the app. */
+export interface HttpEnvironment {
+  Bindings: Arrival;
+  Variables: { caller: Caller; route: string };
+}
+
+export type HttpContext = Context<HttpEnvironment>;
+
+/** One thing the door answers besides commands. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  answer(door: Door, context: HttpContext): Promise<Response> | Response;
+}
+
+/**
+ * The HTTP door: commands by one rule, and the few routes of `routes.ts`. Every request passes the
+ * same checks before any route sees it, and every answer carries the same headers.
+ */
+export function httpApp(parts: HttpParts): Hono<HttpEnvironment> {
+  const door = doorOf(parts);
+  const app = new Hono<HttpEnvironment>();
+  app.use(async (context, next) => {
+    context.set("route", "none");
+    await next();
+    leave(door, context);
+  });
+  app.use(async (context, next) => {
+    const release = door.requests.take();
+    try {
+      await admit(door, context);
+      await next();
+    } finally {
+      release();
+    }
+  });
+  const all: readonly Route[] = [commandRoute, ...routes(parts)];
+  for (const { method, path, answer } of all)
+    app.on(method, path, (context) => {
+      context.set("route", path);
+      return answer(door, context);
+    });
+  for (const path of new Set(all.map((route) => route.path)))
+    app.all(path, (context) => {
+      context.set("route", path);
+      return otherMethod(
+        context,
+        all.filter((route) => route.path === path),
+      );
+    });
+  app.notFound((context) =>
+    refuse(
+      context,
+      new Refusal(
+        "not_found",
+        "nothing is at this address",
+        "`GET /openapi.json` describes what there is",
+      ),
+    ),
+  );
+  app.onError((error, context) => refuse(context, error));
+  return app;
+}
+
+/** Every answer leaves through here, those of refusals too. */
+function leave(door: Door, context: HttpContext): void {
+  const { headers, status } = context.res;
+  for (const [name, value] of Object.entries(securityHeaders)) headers.set(name, value);
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  door.metrics.countRequest(context.var.route, status);
+}
+
+const commandRoute: Route = {
+  method: "POST",
+  path: "/commands/*",
+  answer: (door, context) =>
+    answerCommand(
+      door,
+      context.req.path.slice("/commands/".length),
+      context.var.caller,
+      context.env,
+      context.req.raw,
+    ),
+};
+
+/** The checks that come before every route. */
+async function admit(door: Door, context: HttpContext): Promise<void> {
+  const request = context.req.raw;
+  checkSize(request, door.limits);
+  checkSource(request, context.env);
+  context.set("caller", callerOf(request, context.env, door.parts.token));
+}
+
+function otherMethod(context: HttpContext, known: readonly Route[]): Response {
+  const allowed = known.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  const headers = { allow: [...allowed, "OPTIONS"].join(", ") };
+  if (context.req.method === "OPTIONS") return new Response(null, { status: 204, headers });
+  const response = refuse(
+    context,
+    new Refusal("method_wrong", "this address does not take that method", `use ${allowed[0]}`, {
+      allowed,
+    }),
+  );
+  response.headers.set("allow", headers.allow);
+  return response;
+}
+
+function refuse(context: HttpContext, error: unknown): Response {
+  const { pathname } = new URL(context.req.url);
+  return failureResponse(failureOf(error, `${context.req.method} ${pathname}`), wanted(context));
+}
+
+/** A command's refusal has the form its answer would have had. */
+function wanted(context: HttpContext): AnswerForm {
+  if (!context.req.path.startsWith("/commands/")) return "json";
+  try {
+    return formOf(context.req.header("accept") ?? null);
+  } catch {
+    return "json";
+  }
+}

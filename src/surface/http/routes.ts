@@ -1,0 +1,77 @@
+import { dispatch } from "#src/command/dispatch.ts";
+import { failureResponse } from "./answer.ts";
+import type { HttpContext, Route } from "./app.ts";
+import { failureOf } from "./bugs.ts";
+import type { Door } from "./door.ts";
+import { requireOwner } from "./hygiene.ts";
+import type { Asset, HttpParts } from "./parts.ts";
+
+/** What the door answers besides commands: status, figures, descriptions and the page. */
+export function routes(parts: HttpParts): readonly Route[] {
+  return [
+    { method: "GET", path: "/commands", answer: listCommands },
+    { method: "GET", path: "/healthz", answer: () => json({ alive: true }) },
+    { method: "GET", path: "/readyz", answer: ready },
+    { method: "GET", path: "/metrics", answer: metrics },
+    ...[...parts.assets].map(([path, asset]): Route => ({
+      method: "GET",
+      path,
+      answer: (_door, context) => answerAsset(asset, context),
+    })),
+  ];
+}
+
+function json(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), {
+    status,
+    headers: { "content-type": "application/json" },
+  });
+}
+
+/** What this caller may call: the command `commands/list`, through the gate like any other. */
+async function listCommands(door: Door, context: HttpContext): Promise<Response> {
+  const { registry, services } = door.parts;
+  const call = {
+    registry,
+    services,
+    caller: context.var.caller,
+    signal: context.req.raw.signal,
+    emit: () => {},
+  };
+  try {
+    return json(await dispatch(call, "commands/list", {}));
+  } catch (error) {
+    return failureResponse(failureOf(error, "listing commands"), "json");
+  }
+}
+
+/** 200 when the node can work; else 503 with the reasons, for a supervisor and its operator. */
+async function ready(door: Door): Promise<Response> {
+  const reasons = [
+    ...(door.parts.draining() ? ["the daemon is stopping"] : []),
+    ...(await door.parts.ready()),
+  ];
+  return json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
+}
+
+/**
+ * Figures for Prometheus. On the loopback they need no token: they name no secret, only runs by id, and a
+ * scraper that must hold the operator's token could do everything the operator can. A door that other
+ * machines reach asks for the token.
+ */
+async function metrics(door: Door, context: HttpContext): Promise<Response> {
+  const { metricsNeedToken } = door.parts;
+  if (metricsNeedToken ?? !context.env.isLoopback) requireOwner(context.var.caller);
+  const { type, text } = await door.metrics.expose(await door.parts.collectMetrics());
+  return new Response(text, { headers: { "content-type": type } });
+}
+
+/** A file of the page; a browser asks each time and is told when it has it already. */
+function answerAsset(asset: Asset, context: HttpContext): Response {
+  const etag = `"${asset.etag}"`;
+  const headers = { etag, "cache-control": "no-cache", "content-type": asset.type };
+  const known = (context.req.header("if-none-match") ?? "").split(",").map((each) => each.trim());
+  if (known.includes(etag) || known.includes(`W/${etag}`))
+    return new Response(null, { status: 304, headers });
+  return new Response(asset.body, { headers });
+}
