@@ -8,23 +8,30 @@ export interface RunningCall {
   end(): void;
 }
 
+export interface CallName {
+  /** What the caller named it; null where it did not. */
+  readonly id: string | null;
+  /** Where its command runs (`CommandDeclaration.place`). */
+  readonly place: "process" | "node" | "daemon";
+}
+
 /**
  * The calls a daemon is answering, so that it can let them stop in order, one by one (a caller's
  * Ctrl-C, by the id the caller chose) or all together (the daemon's own end).
  */
 export class RunningCalls {
-  readonly #running = new Map<symbol, { id: string | null; controller: AbortController }>();
+  readonly #running = new Map<symbol, CallName & { readonly controller: AbortController }>();
   #waiting: (() => void)[] = [];
 
   get count(): number {
     return this.#running.size;
   }
 
-  /** `id` is the caller's, null where it chose none. The doors bound how many there are. */
-  begin(id: string | null, signal: AbortSignal): RunningCall {
-    const key = Symbol(id ?? "call");
+  /** The doors bound how many there are at once. */
+  begin(name: CallName, signal: AbortSignal): RunningCall {
+    const key = Symbol(name.id ?? "call");
     const controller = new AbortController();
-    this.#running.set(key, { id, controller });
+    this.#running.set(key, { ...name, controller });
     return {
       signal: AbortSignal.any([signal, controller.signal]),
       end: () => {
@@ -41,8 +48,10 @@ export class RunningCalls {
     return named.length > 0;
   }
 
-  stopAll(reason: Refusal): void {
-    for (const { controller } of this.#running.values()) controller.abort(reason);
+  /** Lets calls stop in order: those that hold the node, which may last for hours, or all. */
+  stopAll(which: "node" | "all", reason: Refusal): void {
+    for (const { controller, place } of this.#running.values())
+      if (which === "all" || place !== "process") controller.abort(reason);
   }
 
   /** Resolves when no call is running. */

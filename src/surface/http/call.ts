@@ -14,6 +14,7 @@ import {
   ReportedBug,
   type Failure,
 } from "./answer.ts";
+import { callHeader } from "../socket/call-header.ts";
 import { parseObject, readBody } from "./body.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";
@@ -43,29 +44,38 @@ export async function answerCommand(
   request: Request,
 ): Promise<Response> {
   const form = formOf(request.headers.get("accept"));
-  const command = commandOf(door, name);
+  const command = commandOf(door, name, arrival);
   const judgement = judge(caller, command, door.parts.services);
   if (judgement.by === null) throw judgement.refusal;
-  const release = door.calls.take();
+  if (door.parts.draining() && command.hidden !== true) throw stopping();
+  const leave = door.calls.take();
+  const running = door.runningCalls.begin(
+    { id: request.headers.get(callHeader), place: command.place ?? "process" },
+    AbortSignal.any([request.signal, arrival.stopping]),
+  );
+  const release = () => {
+    running.end();
+    leave();
+  };
   try {
     const call = await readCall(door, command, caller, request);
     if (form === "json") {
       arrival.hold(request);
-      const signal = AbortSignal.any([request.signal, arrival.stopping]);
-      return await answerWhole(door, call, signal).finally(release);
+      return await answerWhole(door, call, running.signal).finally(release);
     }
-    return await answerStreamed(door, call, form, [request.signal, arrival.stopping], release);
+    return await answerStreamed(door, call, form, running.signal, release);
   } catch (error) {
     release();
     throw error;
   }
 }
 
-/** What is hidden is the program's own, and unknown here. */
-function commandOf(door: Door, name: string): AnyCommand {
+/** What is hidden is the program's own: its terminals call it over the socket; elsewhere it is unknown. */
+function commandOf(door: Door, name: string, arrival: Arrival): AnyCommand {
   const { registry } = door.parts;
   const command = registry.get(name);
-  if (command !== undefined && command.hidden !== true) return command;
+  if (command !== undefined && (command.hidden !== true || arrival.via === "socket"))
+    return command;
   if (name.length <= nameLengthMaximum && /^[a-z0-9/-]+$/.test(name))
     throw unknownCommand(registry, name);
   throw new Refusal(
@@ -138,6 +148,14 @@ async function run(
   }
 }
 
+function stopping(): Refusal {
+  return new Refusal(
+    "daemon_stopping",
+    "the daemon is stopping and takes no new calls",
+    "start it again with `psionic up --detach`",
+  );
+}
+
 function interrupted(name: string): Refusal {
   return new Refusal(
     "interrupted",
@@ -163,7 +181,7 @@ async function answerStreamed(
   door: Door,
   call: Call,
   form: "ndjson" | "sse",
-  stops: readonly AbortSignal[],
+  stop: AbortSignal,
   release: () => void,
 ): Promise<Response> {
   const { limits } = door;
@@ -171,7 +189,7 @@ async function answerStreamed(
     piece: form === "sse" ? ": still here\n\n" : "\n",
     everyMs: limits.heartbeatMs,
   });
-  const signal = AbortSignal.any([...stops, stream.gone]);
+  const signal = AbortSignal.any([stop, stream.gone]);
   const begin = Promise.withResolvers<void>();
   const timer = setTimeout(begin.resolve, limits.commitMs);
   const outcome = run(door, call, signal, (event) => {

@@ -1,3 +1,4 @@
+import { RunningCalls } from "#src/command/running-calls.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { httpLimits, type HttpLimits } from "./limits.ts";
 import { DoorMetrics } from "./metrics.ts";
@@ -42,6 +43,7 @@ export interface Door {
   readonly requests: Places;
   readonly calls: Places;
   readonly eventStreams: Places;
+  readonly runningCalls: RunningCalls;
 }
 
 const doors = new WeakMap<HttpParts, Door>();
@@ -58,6 +60,7 @@ export function doorOf(parts: HttpParts): Door {
     requests: new Places(limits.requests, "requests"),
     calls: new Places(limits.calls, "calls"),
     eventStreams: new Places(limits.eventStreams, "streams of events"),
+    runningCalls: parts.runningCalls ?? new RunningCalls(),
   };
   doors.set(parts, door);
   return door;

@@ -1,6 +1,7 @@
 import type { Services } from "#src/command/define.ts";
 import type { Isolate } from "#src/command/dispatch.ts";
 import type { Registry } from "#src/command/registry.ts";
+import type { RunningCalls } from "#src/command/running-calls.ts";
 import type { HttpLimits } from "./limits.ts";
 
 /** A file of the page, embedded in the executable. */
@@ -58,6 +59,8 @@ export interface HttpParts {
   readonly answerPeer?: AnswerPeer;
   /** Asks the token of whoever scrapes `/metrics`; by default only off the loopback. */
   readonly metricsNeedToken?: boolean;
+  /** The calls under way, for a daemon that lets them stop in order; without it the door keeps its own. */
+  readonly runningCalls?: RunningCalls;
   /** Tighter limits, for tests. */
   readonly limits?: Partial<HttpLimits>;
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Event } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { answersOn, callDaemon, callHeader } from "./client.ts";
+import { callHeader } from "./call-header.ts";
+import { answersOn, callDaemon } from "./client.ts";
 
 let folder: string;
 let socket: string;
@@ -115,7 +116,7 @@ describe("A-9 a terminal calls the daemon", () => {
   test("A-9 Ctrl-C asks the daemon by the call's id, and the last words are awaited", async () => {
     const stopped = Promise.withResolvers<string>();
     listen(async (request, send) => {
-      if (new URL(request.url).pathname === "/commands/call/stop") {
+      if (new URL(request.url).pathname === "/commands/daemon/stop-call") {
         const { call: id } = (await request.json()) as { call: string };
         stopped.resolve(id);
         return send({ result: { stopped: true } });
@@ -141,7 +142,7 @@ describe("A-9 a terminal calls the daemon", () => {
     const interrupt = new AbortController();
     const gone = Promise.withResolvers<string>();
     listen(async (request, send) => {
-      if (request.url.endsWith("/call/stop")) return send({ result: {} });
+      if (request.url.endsWith("/daemon/stop-call")) return send({ result: {} });
       send({ event: { type: "ready" } });
       await new Promise<void>((resolve) => {
         request.signal.addEventListener("abort", () => resolve());

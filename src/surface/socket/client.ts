@@ -1,9 +1,7 @@
 import type { Event } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { lineMaximumBytes, protocolBroken, readAnswerLine, readProblem } from "./answer.ts";
-
-/** The header by which a caller names its call, to be able to stop it. */
-export const callHeader = "psionic-call";
+import { callHeader } from "./call-header.ts";
 
 /** How long a caller that asked for a stop waits for the command's last words, if nothing else is said. */
 const patienceMs = 30_000;
@@ -71,7 +69,7 @@ export async function answersOn(socketPath: string): Promise<boolean> {
 }
 
 async function stopCall(socketPath: string, id: string): Promise<void> {
-  const response = await post(socketPath, "call/stop", { call: id }, {});
+  const response = await post(socketPath, "daemon/stop-call", { call: id }, {});
   if (!response.ok) throw new Error(`status ${response.status}`);
 }
 
