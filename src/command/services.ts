@@ -1,6 +1,6 @@
 import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
-import type { Processes } from "#src/port/process.ts";
+import type { Processes, Programs } from "#src/port/process.ts";
 import type { Random } from "#src/port/random.ts";
 import type { Store } from "#src/port/store.ts";
 import type { NodeIdentity } from "#src/receipt/identity.ts";
@@ -108,6 +108,16 @@ export interface Interaction {
   askSecret(question: string): Promise<string>;
   /** The next line of standard input, after a prompt where somebody sees it; null at its end. */
   readLine(prompt: string): Promise<string | null>;
+  /** The process's own streams; absent where the caller does not sit at them (a page, a peer). */
+  readonly pipe?: StandardPipe;
+}
+
+/** Standard input and output as bytes, for a command that speaks to a program. */
+export interface StandardPipe {
+  /** Pieces as they come, until the end of input. */
+  readonly input: AsyncIterable<Uint8Array>;
+  /** Writes all of it before it returns; nothing once the reader has gone. */
+  write(bytes: Uint8Array): void;
 }
 
 declare module "./define.ts" {
@@ -116,6 +126,8 @@ declare module "./define.ts" {
     readonly random: Random;
     readonly disk: Disk;
     readonly processes: Processes;
+    /** Programs that are not this executable. */
+    readonly programs: Programs;
     /** Opened, and migrated, when first used. */
     readonly store: Store;
     readonly home: HomePaths;

@@ -20,6 +20,8 @@ import "#src/train/run-samples.command.ts";
 import "#src/train/sample.command.ts";
 import "#src/train/chat.command.ts";
 import "#src/train/export.command.ts";
+import "#src/surface/peer/call.command.ts";
+import "#src/surface/peer/pipe.command.ts";
 import "#src/validate/replay.command.ts";
 import "#src/validate/digest.command.ts";
 import "#src/bench/bench.command.ts";

@@ -1,7 +1,7 @@
 import { registry } from "#src/command/registry.ts";
 import { runCommandLine } from "#src/surface/cli/door.ts";
 import { interruptSignal } from "#src/surface/cli/interrupt.ts";
-import { askSecret, openTerminal, readLine } from "#src/surface/cli/terminal.ts";
+import { askSecret, openPipe, openTerminal, readLine } from "#src/surface/cli/terminal.ts";
 import { buildInfo } from "./build.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- importing declares the commands
 import "./commands.ts";
@@ -29,6 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
     signal: interrupt.signal,
     askSecret,
     readLine,
+    pipe: openPipe(() => interrupt.abort(readerGone)),
     compose(options) {
       const composition = compose(options);
       compositions.push(composition);

@@ -1,5 +1,11 @@
 import { setPriority } from "node:os";
-import type { ChildProcess, ParentProcess, Processes } from "#src/port/process.ts";
+import type {
+  ChildProcess,
+  ParentProcess,
+  Processes,
+  Program,
+  Programs,
+} from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** How far a child that asked for it steps back behind what people do at the machine. */
@@ -32,7 +38,23 @@ export function started<Child>(spawn: () => Child): Child {
   }
 }
 
-export interface OwnProcesses extends Processes {
+/** Starts another program; refuses with `program_unavailable` where that fails. */
+function startedProgram<Child>(words: readonly string[], spawn: () => Child): Child {
+  try {
+    return spawn();
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? "";
+    if (!/^E[A-Z0-9]+$/.test(errno)) throw error;
+    throw new Refusal(
+      "program_unavailable",
+      `${words[0] ?? "a program without a name"} could not be started: the system says ${errno}`,
+      "name a program that is installed, by its path where it is not in PATH",
+      { program: words[0] ?? "", errno },
+    );
+  }
+}
+
+export interface OwnProcesses extends Processes, Programs {
   /** Ends every child still running, at once. */
   killAll(): void;
 }
@@ -43,6 +65,11 @@ export interface OwnProcesses extends Processes {
  */
 export function machineProcesses(homeRoot: string): OwnProcesses {
   const running = new Set<Bun.Subprocess>();
+  const ended = (child: Bun.Subprocess): ChildProcess["exited"] =>
+    child.exited.then(() => {
+      running.delete(child);
+      return { status: child.exitCode, signal: child.signalCode?.toString() ?? null };
+    });
   return {
     spawnSelf(role, onMessage, options = {}): ChildProcess {
       const word = rolePrefix + role;
@@ -67,10 +94,24 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
         pid: child.pid,
         send: (message) => child.send(message),
         kill: (signal) => child.kill(signal),
-        exited: child.exited.then(() => {
-          running.delete(child);
-          return { status: child.exitCode, signal: child.signalCode?.toString() ?? null };
-        }),
+        exited: ended(child),
+      };
+    },
+    spawnProgram(words): Program {
+      const child = startedProgram(words, () =>
+        Bun.spawn({ cmd: [...words], stdio: ["pipe", "pipe", "inherit"] }),
+      );
+      running.add(child);
+      return {
+        pid: child.pid,
+        async write(bytes) {
+          child.stdin.write(bytes);
+          await child.stdin.flush();
+        },
+        endInput: () => void child.stdin.end(),
+        output: child.stdout,
+        kill: (signal) => child.kill(signal),
+        exited: ended(child),
       };
     },
     killAll() {

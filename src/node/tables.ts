@@ -1,5 +1,7 @@
 import { journalTables } from "#src/command/journal.ts";
 import { grantTables } from "#src/grant/tables.ts";
+import { peerTables } from "#src/peer/call-ids.ts";
+import { policyTables } from "#src/policy/tables.ts";
 import type { TableSet } from "#src/port/store.ts";
 import { receiptTables } from "#src/receipt/tables.ts";
 import { trainTables } from "#src/train/tables.ts";
@@ -10,4 +12,6 @@ export const tableSets: readonly TableSet[] = [
   journalTables,
   trainTables,
   grantTables,
+  policyTables,
+  peerTables,
 ];

@@ -24,3 +24,25 @@ export interface ParentProcess {
   /** Aborted when the parent has gone away; the role must end then. */
   readonly gone: AbortSignal;
 }
+
+/** Another program, started with pipes. Its talk (stderr) joins ours. */
+export interface Program {
+  readonly pid: number;
+  /** Resolves when the program's standard input has taken the bytes; rejects when it is closed. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Says that no more input comes. */
+  endInput(): void;
+  /** What it prints on standard output, in pieces as they come. */
+  readonly output: AsyncIterable<Uint8Array>;
+  kill(signal: "SIGTERM" | "SIGKILL" | "SIGINT"): void;
+  readonly exited: ChildProcess["exited"];
+}
+
+/** Starts programs that are not this executable. */
+export interface Programs {
+  /**
+   * Starts the program `words[0]` with the other words as they are: no shell reads them. Refused with
+   * `program_unavailable` where it cannot be started.
+   */
+  spawnProgram(words: readonly string[]): Program;
+}

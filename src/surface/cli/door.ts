@@ -2,7 +2,7 @@ import type { Event, Services } from "#src/command/define.ts";
 import { dispatch, unknownCommand } from "#src/command/dispatch.ts";
 import type { AnyCommand, Registry } from "#src/command/registry.ts";
 import { parameterSchema } from "#src/command/schema.ts";
-import type { Interaction } from "#src/command/services.ts";
+import type { Interaction, StandardPipe } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { leadingWords, readArguments, readGlobals, type GlobalValues } from "./arguments.ts";
 import { commandHelp, prefixHelp, programHelp } from "./help.ts";
@@ -34,6 +34,8 @@ export interface DoorParts {
   askSecret(question: string): Promise<string>;
   /** The next line of standard input; null at its end. Without it there is no input. */
   readLine?(prompt: string): Promise<string | null>;
+  /** Standard input and output as bytes. */
+  readonly pipe?: StandardPipe;
   /** Makes the services of one call; nothing is opened before it is used. */
   compose(options: { readonly home: string | undefined; readonly interaction: Interaction }): {
     readonly services: Services;
@@ -208,6 +210,7 @@ function interactionOf(globals: GlobalValues, parts: DoorParts): Interaction {
   return {
     canAsk,
     verbose: globals["verbose"] === true,
+    ...(parts.pipe ? { pipe: parts.pipe } : {}),
     // Whoever presses Ctrl-C at a prompt has ended the input.
     readLine: async (prompt) =>
       Promise.race([parts.readLine?.(canAsk ? prompt : "") ?? null, stopped]),

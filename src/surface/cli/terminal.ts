@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import type { StandardPipe } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** What the streams of this process are and how to write to them. */
@@ -19,11 +20,11 @@ const encoder = new TextEncoder();
 const retryMs = 2;
 
 /**
- * Writes all of `text` before it returns, so that data and talk keep their order and nothing
+ * Writes all of it before it returns, so that data and talk keep their order and nothing
  * is lost at exit. Returns false when nobody reads any more.
  */
-function writeAll(descriptor: 1 | 2, text: string): boolean {
-  let bytes = encoder.encode(text);
+function writeAll(descriptor: 1 | 2, content: string | Uint8Array): boolean {
+  let bytes: Uint8Array = typeof content === "string" ? encoder.encode(content) : content;
   while (bytes.length > 0) {
     try {
       bytes = bytes.subarray(writeSync(descriptor, bytes));
@@ -55,6 +56,21 @@ export function openTerminal(onReaderGone: () => void): Terminal {
     },
     error(text) {
       writeAll(2, text);
+    },
+  };
+}
+
+/** This process's standard input and output as bytes. `onReaderGone` is called at most once. */
+export function openPipe(onReaderGone: () => void): StandardPipe {
+  let gone = false;
+  return {
+    get input() {
+      return Bun.stdin.stream();
+    },
+    write(bytes) {
+      if (gone || writeAll(1, bytes)) return;
+      gone = true;
+      onReaderGone();
     },
   };
 }

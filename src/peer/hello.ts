@@ -1,0 +1,106 @@
+import * as v from "valibot";
+import { canonicalText } from "#src/codec/digest.ts";
+import type { Random } from "#src/port/random.ts";
+import type { Receipt } from "#src/receipt/receipt.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import type { PeerTrust, Signer } from "./envelope.ts";
+import {
+  callIdShape,
+  keyShape,
+  meshIdShape,
+  nodeIdShape,
+  rotationsShape,
+  signatureShape,
+} from "./shapes.ts";
+import {
+  isSigned,
+  malformed,
+  readCanonical,
+  signDocument,
+  type JsonObject,
+} from "./signed-document.ts";
+
+/**
+ * Who is there: the first exchange over a pipe. The caller sends a fresh challenge and the node signs
+ * it with what it is, so a recorded hello proves nothing to the next caller.
+ */
+
+const questionSchema = v.strictObject({
+  type: v.literal("psionic-hello-question"),
+  version: v.literal(1),
+  /** 128 bits, drawn for this one exchange. */
+  challenge: callIdShape,
+});
+
+const helloSchema = v.strictObject({
+  type: v.literal("psionic-hello"),
+  version: v.literal(1),
+  challenge: callIdShape,
+  /** Node id of who is there. */
+  sender: nodeIdShape,
+  key: keyShape,
+  rotations: rotationsShape,
+  /** The mesh the node belongs to. */
+  mesh: meshIdShape,
+  signature: signatureShape,
+});
+
+export type Hello = v.InferOutput<typeof helloSchema>;
+
+/** A fresh question, and the challenge in it. */
+export function askHello(random: Random): {
+  readonly bytes: Uint8Array;
+  readonly challenge: string;
+} {
+  const challenge = Buffer.from(random.bytes(16)).toString("hex");
+  const question = { type: "psionic-hello-question", version: 1, challenge };
+  return { bytes: Buffer.from(canonicalText(question)), challenge };
+}
+
+/** True for a document that asks who is there, well-formed or not. */
+export function isHelloQuestion(document: JsonObject): boolean {
+  return document["type"] === "psionic-hello-question";
+}
+
+/** The signed answer to a question. Refused with `envelope_malformed`. */
+export function answerHello(
+  question: JsonObject,
+  self: Signer,
+  facts: { readonly rotations: readonly Receipt[]; readonly mesh: string },
+): Uint8Array {
+  const parsed = v.safeParse(questionSchema, question);
+  if (!parsed.success) throw malformed(parsed.issues[0].message);
+  const { challenge } = parsed.output;
+  return signDocument(
+    {
+      ...{ type: "psionic-hello", version: 1, challenge, ...facts },
+      sender: self.nodeId,
+      key: self.key.publicKey,
+    },
+    self.key,
+  );
+}
+
+/**
+ * Reads the answer: signed over this challenge by a key that is the node's. The trust registry says
+ * which node a key stands for, its rotations considered. Refused with `hello_forged`.
+ */
+export function readHello(bytes: Uint8Array, challenge: string, trust: PeerTrust): Hello {
+  const document = readCanonical(bytes);
+  const parsed = v.safeParse(helloSchema, document);
+  if (!parsed.success) throw forged("it is no hello");
+  const hello = parsed.output;
+  if (!isSigned(document)) throw forged("its signature is wrong");
+  if (hello.challenge !== challenge) throw forged("it answers another question");
+  if (trust.lookup(hello.key, hello.rotations).nodeId !== hello.sender)
+    throw forged(`its key is not that of ${hello.sender}`);
+  return hello;
+}
+
+function forged(why: string): Refusal {
+  return new Refusal(
+    "hello_forged",
+    `who is at the other end cannot be proved: ${why}`,
+    "check the command line after --via: it must end in `psionic peer pipe` and nothing may change what passes",
+  );
+}
