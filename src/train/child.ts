@@ -4,6 +4,8 @@
  * checkpoint.
  */
 import type { Services } from "#src/command/define.ts";
+import type { Execution } from "#src/command/services.ts";
+import type { Backend } from "#src/kernel/contract.ts";
 import type { ParentProcess } from "#src/port/process.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { Executor } from "./executor.ts";
@@ -38,7 +40,7 @@ export async function runTrainer(parent: ParentProcess, services: Services): Pro
 
 async function train(
   start: Start,
-  { clock, disk, home, machine }: Services,
+  { clock, disk, home, machine, runtime }: Services,
   inbox: Inbox,
   send: (message: ToParent) => void,
 ): Promise<void> {
@@ -55,8 +57,24 @@ async function train(
     executor,
     assignTrainingData(dataset, start.manifest),
     { clock, disk, send, isStopped: () => inbox.isStopped },
-    { backend: backend.name, threads: backend.threadCount, peakFlops, startedMs },
+    {
+      backend: backend.name,
+      threads: backend.threadCount,
+      peakFlops,
+      startedMs,
+      runtime: await runtime.manifest(executionOf(start, backend)),
+    },
   );
+}
+
+/** What this process knows of its execution that the node does not. */
+function executionOf({ manifest }: Start, { name, threadCount }: Backend): Execution {
+  const { planDigest, data } = manifest;
+  return {
+    lane: name.slice(name.lastIndexOf("/") + 1),
+    artifactBindings: { plan: planDigest, data: data.digest, tokenizer: data.tokenizerDigest },
+    knobs: { threads: threadCount },
+  };
 }
 
 function checkData(start: Start, found: string): void {

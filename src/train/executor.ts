@@ -33,6 +33,7 @@ export class Executor {
   readonly #costs: Float64Array;
   #operationsPerMs = assumedOperationsPerMs;
   #lastYieldMs: number;
+  #spentMs = new Map<PhaseName | "breathing", number>();
 
   constructor(
     readonly backend: Backend,
@@ -123,6 +124,7 @@ export class Executor {
       const startMs = this.clock.monotonicMs();
       this.#program.run(next, end);
       const endMs = this.clock.monotonicMs();
+      this.#spend(name, endMs - startMs);
       this.#learn(this.#costs[end]! - this.#costs[next]!, endMs - startMs);
       next = end;
       if (endMs - this.#lastYieldMs > yieldEveryMs) await this.breathe();
@@ -131,8 +133,21 @@ export class Executor {
 
   /** Lets waiting messages in. */
   async breathe(): Promise<void> {
+    const startMs = this.clock.monotonicMs();
     await this.clock.sleep(0);
     this.#lastYieldMs = this.clock.monotonicMs();
+    this.#spend("breathing", this.#lastYieldMs - startMs);
+  }
+
+  /** Milliseconds spent in each phase, and in letting others work, since the last call of this. */
+  takeSpentMs(): ReadonlyMap<PhaseName | "breathing", number> {
+    const spent = this.#spentMs;
+    this.#spentMs = new Map();
+    return spent;
+  }
+
+  #spend(what: PhaseName | "breathing", elapsedMs: number): void {
+    this.#spentMs.set(what, (this.#spentMs.get(what) ?? 0) + elapsedMs);
   }
 
   /** Runs one call by its index; for the walk that names an operation. */

@@ -3,6 +3,7 @@
  * two are the same executable, but nothing from another process is taken on trust.
  */
 import * as v from "valibot";
+import { runtimeManifestSchema } from "#src/receipt/runtime-manifest.ts";
 import { codes, type RefusalCode } from "#src/refusal/codes.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { isaNames } from "./isa.ts";
@@ -10,6 +11,8 @@ import { runManifestSchema } from "./run-manifest.ts";
 
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(65_536));
+
+const seconds = v.pipe(v.number(), v.minValue(0));
 
 const stepRecordSchema = v.strictObject({
   step: natural,
@@ -22,6 +25,16 @@ const stepRecordSchema = v.strictObject({
   lossBits: text,
   gradientNormBits: text,
   tokensPerSecond: v.number(),
+  split: v.optional(
+    v.strictObject({
+      data: seconds,
+      gradient: seconds,
+      norm: seconds,
+      update: seconds,
+      evaluate: seconds,
+      checkpoint: seconds,
+    }),
+  ),
 });
 
 const evaluationSchema = v.strictObject({
@@ -80,6 +93,8 @@ const toParentSchema = v.variant("type", [
     /** Completed steps the run goes on from. */
     step: natural,
     fallBacks: v.array(v.strictObject({ rung: text, code: text, reason: text })),
+    /** What computes, as this process describes itself. */
+    runtime: v.optional(runtimeManifestSchema),
   }),
   /** The number of steps of a run with a time budget, fixed now. */
   v.strictObject({

@@ -5,8 +5,10 @@ import * as v from "valibot";
 import { RunIntents } from "./run-intents.ts";
 import { RunStore, type Run } from "./run-store.ts";
 import { trainParameters, type TrainRequest } from "./train-parameters.ts";
-import { train, type TrainResult } from "./train-run.ts";
-import type { NamedRun, TrainContext, Trainings } from "./trainings.ts";
+import type { TrainContext } from "./train-context.ts";
+import type { TrainResult } from "./train-event.ts";
+import { train } from "./train-run.ts";
+import type { NamedRun, Trainings } from "./trainings.ts";
 
 /** The one training there is, from its request on. */
 interface Slot {

@@ -6,7 +6,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { reopenRunData } from "./run-data.ts";
 import type { Run, RunStore } from "./run-store.ts";
 import type { TrainRequest } from "./train-parameters.ts";
-import type { TrainContext } from "./trainings.ts";
+import type { TrainContext } from "./train-context.ts";
 
 /** The values a run's manifest pins, by the option that says them. */
 function pinnedValues({ name, manifest }: Run): Partial<Record<keyof TrainRequest, unknown>> {

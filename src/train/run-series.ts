@@ -4,7 +4,7 @@
  */
 import type { Row, Store } from "#src/port/store.ts";
 import { trainingFlopsPerToken } from "#src/model/cost.ts";
-import { asStep, splitParts, type Run, type TimedStep } from "./run-store.ts";
+import { asStep, splitParts, type Run, type TimedStep } from "./run-rows.ts";
 
 /** Whole numbers from `first` to `last`, at most `points` of them, both ends among them. */
 export function spread(first: number, last: number, points: number): number[] {

@@ -1,77 +1,56 @@
 /**
  * The record of runs in the node's database: what each run is, every step, evaluation and
  * checkpoint, and what happened to it. Written by the parent of the trainer as messages arrive,
- * one transaction per message.
+ * one transaction per message, in which the chronicle tells of it.
  */
 import * as v from "valibot";
-import type { Row, Store } from "#src/port/store.ts";
+import type { Store } from "#src/port/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import type { Chronicle } from "./chronicle.ts";
 import { runDigest, type RunManifest, runManifestSchema } from "./run-manifest.ts";
-import type { EvaluationRecord, StepRecord } from "./trainer.ts";
+import {
+  asEvaluation,
+  asEvent,
+  asRun,
+  asStep,
+  failureSchema,
+  insertStep,
+  splitParts,
+  startSchema,
+  type CheckpointRecord,
+  type Run,
+  type RunEvent,
+  type RunStart,
+  type RunState,
+  type TimedStep,
+} from "./run-rows.ts";
+import type { EvaluationRecord } from "./trainer.ts";
 
-const runStates = ["planned", "running", "paused", "completed", "failed", "interrupted"] as const;
-export type RunState = (typeof runStates)[number];
-
-export interface Run {
-  readonly id: string;
-  readonly name: string;
-  readonly createdMs: number;
-  readonly state: RunState;
-  readonly heartbeatMs: number;
-  /** When it last started, took a step, was measured or wrote a checkpoint; null when never. */
-  readonly progressMs: number | null;
-  readonly manifest: RunManifest;
-  readonly digest: string;
-  /** Closing figures of a finished run. */
-  readonly summary: Readonly<Record<string, unknown>> | null;
-}
-
-/** What a step's time was spent on; `evaluate` and `checkpoint` since the step before. */
-export const splitParts = [
-  ...(["data", "gradient", "norm", "update", "evaluate", "checkpoint"] as const),
-] as const;
-/** Seconds by part. */
-export type StepSplit = Readonly<Record<(typeof splitParts)[number], number>>;
-
-export interface TimedStep extends StepRecord {
-  readonly tokensPerSecond: number;
-  /** Absent where it was not measured: runs of earlier versions. */
-  readonly split?: StepSplit | undefined;
-}
-
-const insertStep = `INSERT OR REPLACE INTO run_step
-  (run, step, loss, gradient_norm, parameter_norm, update_norm, learning_rate, tokens, loss_bits,
-   gradient_norm_bits, tokens_per_second, ${splitParts.map((part) => `${part}_seconds`).join(", ")})
-  VALUES (${Array(11 + splitParts.length)
-    .fill("?")
-    .join(", ")})`;
-
-export interface CheckpointRecord {
-  readonly step: number;
-  readonly stateDigest: string;
-  readonly manifestDigest: string;
-  readonly isKept: boolean;
-}
+export type { CheckpointRecord, Run, RunState, TimedStep } from "./run-rows.ts";
 
 /** A running run whose parent has been silent for longer is taken for dead. */
 const silenceMs = 30_000;
 
 export class RunStore {
-  constructor(readonly store: Store) {}
+  /** Whoever writes what others watch gives a chronicle. */
+  constructor(
+    readonly store: Store,
+    readonly chronicle: Chronicle | null = null,
+  ) {}
 
   add(run: { id: string; name: string; createdMs: number; manifest: RunManifest }): Run {
+    const { id, name, createdMs, manifest } = run;
     // A record that cannot be read again would stand in the way of every list of runs.
-    v.parse(runManifestSchema, run.manifest);
-    this.store.run(
-      "INSERT INTO run (id, name, created_ms, state, heartbeat_ms, manifest, digest) VALUES (?, ?, ?, 'planned', ?, ?, ?)",
-      run.id,
-      run.name,
-      run.createdMs,
-      run.createdMs,
-      JSON.stringify(run.manifest),
-      runDigest(run.manifest),
-    );
-    return this.byId(run.id);
+    v.parse(runManifestSchema, manifest);
+    this.store.transaction(() => {
+      this.store.run(
+        "INSERT INTO run (id, name, created_ms, state, heartbeat_ms, manifest, digest) VALUES (?, ?, ?, 'planned', ?, ?, ?)",
+        ...[id, name, createdMs, createdMs, JSON.stringify(manifest), runDigest(manifest)],
+      );
+      const { size, data } = manifest;
+      this.chronicle?.tell("run.created", id, { name, size, task: data.reference.task });
+    });
+    return this.byId(id);
   }
 
   byId(id: string): Run {
@@ -134,17 +113,33 @@ export class RunStore {
   }
 
   setState(id: string, state: RunState, nowMs: number): void {
-    this.store.run("UPDATE run SET state = ?, heartbeat_ms = ? WHERE id = ?", state, nowMs, id);
+    this.store.transaction(() => {
+      this.store.run("UPDATE run SET state = ?, heartbeat_ms = ? WHERE id = ?", state, nowMs, id);
+      this.chronicle?.tell("run.state", id, { state });
+    });
   }
 
   /** The parent of a running run lives. */
   beat(id: string, nowMs: number): void {
-    this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+    this.store.transaction(() => {
+      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+      this.chronicle?.flush();
+    });
+  }
+
+  #progressed(id: string, nowMs: number): void {
+    this.store.run("UPDATE run SET heartbeat_ms = ?1, progress_ms = ?1 WHERE id = ?2", nowMs, id);
   }
 
   /** Marks runs left `running` by a process that is gone; the caller holds the home's lock. */
   closeAbandoned(): void {
-    this.store.run("UPDATE run SET state = 'interrupted' WHERE state IN ('running', 'planned')");
+    this.store.transaction(() => {
+      const abandoned = this.store.all(
+        "UPDATE run SET state = 'interrupted' WHERE state IN ('running', 'planned') RETURNING id",
+      );
+      for (const { id } of abandoned)
+        this.chronicle?.tell("run.state", String(id), { state: "interrupted" });
+    });
   }
 
   setSummary(id: string, summary: Readonly<Record<string, unknown>>): void {
@@ -194,7 +189,9 @@ export class RunStore {
           ...splitParts.map((part) => record.split?.[part] ?? null),
         );
       }
-      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+      this.#progressed(id, nowMs);
+      const [first, last] = [records[0], records.at(-1)];
+      if (first && last) this.chronicle?.steps(id, first.step, last.step, nowMs);
       return different;
     });
   }
@@ -245,7 +242,8 @@ export class RunStore {
         record.targets,
         record.rows,
       );
-      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+      this.#progressed(id, nowMs);
+      this.chronicle?.tell("run.evaluation", id, { step: record.step, full: record.full });
     });
   }
 
@@ -290,7 +288,10 @@ export class RunStore {
           id,
           step,
         );
-      this.store.run("UPDATE run SET heartbeat_ms = ? WHERE id = ?", nowMs, id);
+      this.#progressed(id, nowMs);
+      const { step, stateDigest, manifestDigest } = checkpoint;
+      this.chronicle?.tell("run.checkpoint", id, { step, removed });
+      this.chronicle?.attest("run.checkpoint", id, { step, stateDigest, manifestDigest });
     });
   }
 
@@ -355,104 +356,6 @@ export class RunStore {
     const parsed = v.safeParse(failureSchema, event.body);
     return { atMs: event.atMs, ...(parsed.success ? parsed.output : v.getDefaults(failureSchema)) };
   }
-}
-
-export interface RunEvent {
-  readonly atMs: number;
-  readonly type: string;
-  readonly body: unknown;
-}
-
-const startSchema = v.object({
-  backend: v.nullish(v.string(), null),
-  threads: v.nullish(v.number(), null),
-  plannedBytes: v.nullish(v.number(), null),
-  peakFlops: v.nullish(v.number(), null),
-  runtimeDigest: v.nullish(v.string(), null),
-});
-type RunStart = v.InferOutput<typeof startSchema>;
-
-const failureSchema = v.object({
-  code: v.nullish(v.string(), "failed"),
-  message: v.nullish(v.string(), "it ended without saying why"),
-  hint: v.nullish(v.string(), ""),
-});
-
-function asEvent(row: Row): RunEvent {
-  return {
-    atMs: Number(row["at_ms"]),
-    type: String(row["type"]),
-    body: JSON.parse(String(row["body"])) as unknown,
-  };
-}
-
-function asEvaluation(row: Row): EvaluationRecord {
-  return {
-    step: Number(row["step"]),
-    full: row["is_full"] === 1,
-    loss: Number(row["loss"]),
-    bitsPerByte: row["bits_per_byte"] === null ? null : Number(row["bits_per_byte"]),
-    exactMatch: Number(row["exact_match"]),
-    targets: Number(row["targets"]),
-    rows: Number(row["row_count"]),
-  };
-}
-
-/** Refuses with `store_corrupt` a record that this program did not write. */
-function asRun(row: Row): Run {
-  const manifest = v.safeParse(runManifestSchema, parseJson(String(row["manifest"])));
-  const state = v.safeParse(v.picklist(runStates), row["state"]);
-  if (!manifest.success || !state.success)
-    throw new Refusal(
-      "store_corrupt",
-      `The record of run ${String(row["name"])} is damaged.`,
-      "Move node.db away with its -wal and -shm files, or restore it from a backup.",
-      { run: String(row["id"]), issue: (manifest.issues ?? state.issues)?.[0].message },
-    );
-  return {
-    id: String(row["id"]),
-    name: String(row["name"]),
-    createdMs: Number(row["created_ms"]),
-    state: state.output,
-    heartbeatMs: Number(row["heartbeat_ms"]),
-    progressMs: row["progress_ms"] === null ? null : Number(row["progress_ms"]),
-    manifest: manifest.output,
-    digest: String(row["digest"]),
-    summary:
-      row["summary"] === null
-        ? null
-        : (JSON.parse(String(row["summary"])) as Record<string, unknown>),
-  };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-export function asStep(row: Row): TimedStep {
-  return {
-    step: Number(row["step"]),
-    loss: Number(row["loss"]),
-    gradientNorm: Number(row["gradient_norm"]),
-    parameterNorm: Number(row["parameter_norm"]),
-    updateNorm: Number(row["update_norm"]),
-    learningRate: Number(row["learning_rate"]),
-    tokens: Number(row["tokens"]),
-    lossBits: String(row["loss_bits"]),
-    gradientNormBits: String(row["gradient_norm_bits"]),
-    tokensPerSecond: Number(row["tokens_per_second"]),
-    ...(row["gradient_seconds"] === null ? {} : { split: asSplit(row) }),
-  };
-}
-
-function asSplit(row: Row): StepSplit {
-  return Object.fromEntries(
-    splitParts.map((part) => [part, Number(row[`${part}_seconds`])]),
-  ) as StepSplit;
 }
 
 function notFound(text: string): Refusal {

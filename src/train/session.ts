@@ -5,6 +5,7 @@
  */
 import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
+import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { restoreCheckpoint, sweepTemporaries } from "./checkpoint-restore.ts";
 import { checkRoom, type CheckpointFacts, CheckpointWriter } from "./checkpoint-writer.ts";
@@ -13,7 +14,8 @@ import { maximumRecords, packRefusal, type Start, type ToParent } from "./messag
 import { measurePace, stepsWithin } from "./pace.ts";
 import { checkpointsPerRun } from "./recipes.ts";
 import type { RunManifest } from "./run-manifest.ts";
-import type { TimedStep } from "./run-store.ts";
+import type { TimedStep } from "./run-rows.ts";
+import { StepTimes } from "./step-times.ts";
 import { Trainer, type EvaluationRecord, type TrainingData } from "./trainer.ts";
 
 /** Steps are reported together at most this late. */
@@ -37,6 +39,8 @@ export interface SessionFacts {
   readonly backend: string;
   readonly threads: number;
   readonly peakFlops: number | null;
+  /** What this process is; absent in tests. */
+  readonly runtime?: RuntimeManifest;
   /** When the time budget began. */
   readonly startedMs: number;
 }
@@ -53,6 +57,8 @@ export async function runSession(
 }
 
 class Session {
+  readonly data: TrainingData;
+  readonly #times: StepTimes;
   readonly #directory: string;
   #manifest: RunManifest;
   #trainer: Trainer;
@@ -68,13 +74,15 @@ class Session {
   constructor(
     readonly start: Start,
     readonly executor: Executor,
-    readonly data: TrainingData,
+    data: TrainingData,
     readonly ports: SessionPorts,
     readonly facts: SessionFacts,
   ) {
+    this.#times = new StepTimes(ports.clock, executor);
+    this.data = this.#times.watch(data);
     this.#directory = `${start.directory}/checkpoints`;
     this.#manifest = start.manifest;
-    this.#trainer = new Trainer(executor, start.manifest, data);
+    this.#trainer = new Trainer(executor, start.manifest, this.data);
     this.#best = start.best;
   }
 
@@ -99,6 +107,7 @@ class Session {
       peakFlops: this.facts.peakFlops,
       step: this.#trainer.step,
       fallBacks: [...(restored?.fallBacks ?? [])],
+      ...(this.facts.runtime === undefined ? {} : { runtime: this.facts.runtime }),
     });
     if (this.#manifest.stepsOpen) await this.#fixSteps();
     const { checkpoints } = this.#manifest;
@@ -110,6 +119,7 @@ class Session {
       restored?.manifest.digest ?? null,
     );
     this.#lastReportMs = this.#lastCheckpointMs = clock.monotonicMs();
+    this.#times.take();
     const reason = await this.#loop(writer);
     await this.#finish(writer, reason);
   }
@@ -160,6 +170,7 @@ class Session {
       this.#waiting.push({
         ...record,
         tokensPerSecond: (record.tokens * 1000) / Math.max(1e-3, nowMs - beforeMs),
+        split: this.#times.take(),
       });
       const isLast = trainer.step >= schedule.steps;
       if (nowMs - this.#lastReportMs >= reportEveryMs || this.#waiting.length >= maximumRecords) {
@@ -168,10 +179,10 @@ class Session {
       } else if (writer.busy) await this.executor.breathe();
       if (isLast) break;
       if (evaluation.everySteps > 0 && trainer.step % evaluation.everySteps === 0)
-        await this.#evaluate("sample", writer);
+        await this.#times.measure("evaluate", () => this.#evaluate("sample", writer));
       const isDue = checkpoints.everySteps > 0 && trainer.step % checkpoints.everySteps === 0;
       if (isDue || clock.monotonicMs() - this.#lastCheckpointMs > checkpointAgeMs)
-        await this.#checkpoint(writer);
+        await this.#times.measure("checkpoint", () => this.#checkpoint(writer));
     }
     return "completed";
   }

@@ -14,6 +14,7 @@ import {
   type ToParent,
   unpackRefusal,
 } from "./messages.ts";
+import { recordEnd, recordFailure, recordStart } from "./run-course.ts";
 import type { RunManifest } from "./run-manifest.ts";
 import type { Run, RunStore } from "./run-store.ts";
 
@@ -62,17 +63,16 @@ export async function superviseTraining(supervision: Supervision): Promise<Super
   const beating = keepAlive(supervision, ended.signal);
   try {
     const supervised = await new Supervisor(supervision).run();
-    const { reason, step } = supervised.finished;
+    const { reason, step, stateDigest } = supervised.finished;
     const isComplete = step >= supervised.manifest.schedule.steps;
     const state = reason === "stopped" ? "interrupted" : isComplete ? "completed" : "paused";
-    runs.setState(run.id, state, clock.wallMs());
+    recordEnd(runs, run.id, { state, reason, step, stateDigest }, clock.wallMs());
     return supervised;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const isStopped = error instanceof Refusal && error.code === "interrupted";
-    const state = isStopped ? "interrupted" : "failed";
-    runs.recordEvent(run.id, state, { message }, clock.wallMs());
-    runs.setState(run.id, state, clock.wallMs());
+    const { code, hint } = error instanceof Refusal ? error : { code: "bug", hint: "" };
+    const state = code === "interrupted" ? "interrupted" : "failed";
+    recordFailure(runs, run.id, { state, code, message, hint }, clock.wallMs());
     throw error;
   } finally {
     ended.abort(new Error("the run has ended"));
@@ -98,11 +98,12 @@ class Supervisor {
   /** Progress seen by the present child, for the count of crashes in a row. */
   #checkpointed = false;
   #peakFlops: number | null;
+  #started: Extract<ToParent, { type: "started" }> | null = null;
 
   constructor(readonly supervision: Supervision) {
     this.#manifest = supervision.run.manifest;
     this.#peakFlops = supervision.peakFlops;
-    this.#best = bestOf(supervision.runs, supervision.run.id);
+    this.#best = supervision.runs.best(supervision.run.id);
   }
 
   async run(): Promise<Supervised> {
@@ -200,6 +201,14 @@ class Supervisor {
     await late;
   }
 
+  #recordStart(nowMs: number): void {
+    const { runs, run } = this.supervision;
+    if (this.#started === null) return;
+    const { step, backend, threads, plannedBytes, peakFlops, runtime = null } = this.#started;
+    const start = { step, backend, threads, plannedBytes, peakFlops, runtime };
+    recordStart(runs, run.id, start, nowMs);
+  }
+
   #record(message: ToParent): void {
     const { runs, run, clock } = this.supervision;
     const nowMs = clock.wallMs();
@@ -208,16 +217,14 @@ class Supervisor {
         this.#peakFlops = message.peakFlops;
         if (message.fallBacks.length > 0)
           runs.recordEvent(run.id, "fell-back", { fallBacks: message.fallBacks }, nowMs);
-        runs.recordEvent(
-          run.id,
-          "started",
-          { step: message.step, backend: message.backend, threads: message.threads },
-          nowMs,
-        );
+        this.#started = message;
+        // What is attested of a start names the manifest, which a time budget has yet to fix.
+        if (!this.#manifest.stepsOpen) this.#recordStart(nowMs);
         break;
       case "planned":
         this.#manifest = message.manifest;
         runs.fixManifest(run.id, message.manifest);
+        this.#recordStart(nowMs);
         break;
       case "steps": {
         const different = runs.recordSteps(run.id, message.records, nowMs);
@@ -266,11 +273,4 @@ function tell(child: ChildProcess, message: ToChild): void {
   } catch {
     child.kill("SIGKILL");
   }
-}
-
-function bestOf(runs: RunStore, id: string): { step: number; loss: number } | null {
-  let best: { step: number; loss: number } | null = null;
-  for (const { step, loss } of runs.evaluations(id))
-    if (loss < (best?.loss ?? Infinity)) best = { step, loss };
-  return best;
 }

@@ -79,3 +79,22 @@ export type TrainEvent =
       readonly hint: string;
     }
   | { readonly type: "restart"; readonly reason: string; readonly attempt: number };
+
+export interface TrainResult {
+  readonly type: "done" | "interrupted";
+  readonly run: string;
+  readonly name: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly bitsPerByte?: number;
+  /** The built-in task only. */
+  readonly exactMatch?: number;
+  readonly digest: string;
+  readonly tokensPerSecond: number;
+  readonly percentOfPeak: number | null;
+  readonly seconds: number;
+  /** How to go on, where the run is not complete. */
+  readonly resume?: string;
+}

@@ -1,6 +1,7 @@
 /** What `psionic train` does: a new run or one to go on with, trained under supervision. */
 import { encodeCrockford } from "#src/codec/crockford.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
+import { Chronicle } from "./chronicle.ts";
 import { stateBytes } from "./checkpoint-writer.ts";
 import type { ToParent } from "./messages.ts";
 import { PeakStore } from "./peak-store.ts";
@@ -13,30 +14,11 @@ import { runName } from "./run-name.ts";
 import { manifestOf } from "./run-request.ts";
 import { type Run, RunStore } from "./run-store.ts";
 import { type Supervised, superviseTraining } from "./supervise.ts";
-import type { TrainEvent } from "./train-event.ts";
+import type { TrainEvent, TrainResult } from "./train-event.ts";
 import type { TrainRequest } from "./train-parameters.ts";
 import type { EvaluationRecord } from "./trainer.ts";
-import type { TrainContext } from "./trainings.ts";
+import type { TrainContext } from "./train-context.ts";
 import { assignTrainingData } from "./training-data.ts";
-
-export interface TrainResult {
-  readonly type: "done" | "interrupted";
-  readonly run: string;
-  readonly name: string;
-  readonly steps: number;
-  readonly tokens: number;
-  readonly loss: number | null;
-  readonly valLoss: number | null;
-  readonly bitsPerByte?: number;
-  /** The built-in task only. */
-  readonly exactMatch?: number;
-  readonly digest: string;
-  readonly tokensPerSecond: number;
-  readonly percentOfPeak: number | null;
-  readonly seconds: number;
-  /** How to go on, where the run is not complete. */
-  readonly resume?: string;
-}
 
 /**
  * Trains a new run, or goes on with one. Everything `train` refuses comes from here or below.
@@ -50,7 +32,8 @@ export async function train(
   const { services } = context;
   services.lock();
   await services.identity.openOrCreate();
-  const runs = new RunStore(services.store);
+  const chronicle = new Chronicle(services.journal, await services.receipts.open());
+  const runs = new RunStore(services.store, chronicle);
   runs.closeAbandoned();
   const run =
     request.resume === false

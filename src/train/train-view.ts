@@ -1,8 +1,7 @@
 /** How a terminal shows a training run: what it will need, a live block while it goes, a summary. */
 import type { Event, Screen, View } from "#src/command/define.ts";
 import { Series, sparkline } from "./curve.ts";
-import type { PlanEvent, StartedEvent, StepEvent, TrainEvent } from "./train-event.ts";
-import type { TrainResult } from "./train-run.ts";
+import type { PlanEvent, StartedEvent, StepEvent, TrainEvent, TrainResult } from "./train-event.ts";
 import type { EvaluationRecord } from "./trainer.ts";
 import {
   bytesText,

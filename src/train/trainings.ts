@@ -1,18 +1,16 @@
 /** Runs that train inside a node: what a daemon offers, and what a process without one says. */
-import type { CommandContext, Event } from "#src/command/define.ts";
+import type { Event } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { RunState } from "./run-store.ts";
+import type { RunState } from "./run-rows.ts";
+import type { TrainContext } from "./train-context.ts";
+import type { TrainResult } from "./train-event.ts";
 import type { TrainRequest } from "./train-parameters.ts";
-import type { TrainResult } from "./train-run.ts";
 
 /** A run as it is named to people. */
 export interface NamedRun {
   readonly run: string;
   readonly name: string;
 }
-
-/** What training needs of a command's context. */
-export type TrainContext = Pick<CommandContext, "services" | "signal" | "emit">;
 
 /**
  * The trainings of a node. One at a time: a second is refused with `training_busy`. What should run is
