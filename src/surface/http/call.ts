@@ -48,7 +48,8 @@ export async function answerCommand(
   const judgement = judge(caller, command, door.parts.services);
   if (judgement.by === null) throw judgement.refusal;
   if (door.parts.draining() && command.hidden !== true) throw stopping();
-  const leave = door.calls.take();
+  // Stopping a call must be possible when all places are taken.
+  const leave = command.hidden === true ? () => {} : door.calls.take();
   const running = door.runningCalls.begin(
     { id: request.headers.get(callHeader), place: command.place ?? "process" },
     AbortSignal.any([request.signal, arrival.stopping]),
@@ -185,10 +186,7 @@ async function answerStreamed(
   release: () => void,
 ): Promise<Response> {
   const { limits } = door;
-  const stream = openStream(limits.streamBytes, {
-    piece: form === "sse" ? ": still here\n\n" : "\n",
-    everyMs: limits.heartbeatMs,
-  });
+  const stream = openStream(limits, form === "sse" ? ": still here\n\n" : "\n");
   const signal = AbortSignal.any([stop, stream.gone]);
   const begin = Promise.withResolvers<void>();
   const timer = setTimeout(begin.resolve, limits.commitMs);

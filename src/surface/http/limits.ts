@@ -11,6 +11,8 @@ export interface HttpLimits {
   readonly addressBytes: number;
   /** What may wait for a client that does not read its stream; beyond it the client is dropped. */
   readonly streamBytes: number;
+  /** How long what waits may stand still; a client that reads nothing for so long is dropped. */
+  readonly readerTimeMs: number;
   /** A comment or empty line goes out after so much silence, so that nothing between cuts a stream. */
   readonly heartbeatMs: number;
   /** A streamed answer waits so long for its first event, so that an early refusal has its status. */
@@ -36,6 +38,7 @@ export const httpLimits: HttpLimits = {
   headerCount: 64,
   addressBytes: 2_048,
   streamBytes: 1_048_576,
+  readerTimeMs: 15_000,
   heartbeatMs: 5_000,
   commitMs: 250,
   journalPollMs: 250,

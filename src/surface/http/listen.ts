@@ -25,6 +25,7 @@ const loopbackHosts: readonly string[] = ["127.0.0.1", "localhost", "[::1]"];
  */
 export function listenHttp(parts: HttpParts, where: Where): Listener {
   const app = httpApp(parts);
+  const closing = new AbortController();
   const stopping = new AbortController();
   const limits = { ...httpLimits, ...parts.limits };
   const bound = "socket" in where ? null : bracketed(where.host);
@@ -33,6 +34,7 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
     via: bound === null ? "socket" : "tcp",
     hosts,
     isLoopback: bound === null || loopbackHosts.includes(bound),
+    closing: closing.signal,
     stopping: stopping.signal,
     hold: (request) => server.timeout(request, 0),
   });
@@ -60,6 +62,7 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
     url: bound === null ? null : `http://${bound}:${port}`,
     port: bound === null ? null : port,
     async stop() {
+      closing.abort();
       const closed = server.stop(false);
       const late = new Promise<void>((resolve) => {
         setTimeout(resolve, limits.drainMs).unref();
@@ -92,7 +95,7 @@ function bind<T>(where: Where, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const code = String((error as { code?: unknown }).code ?? "");
+    const { code = "", message } = error as { code?: string; message: string };
     const place = "socket" in where ? where.socket : `${where.host}:${where.port}`;
     if (code === "EADDRINUSE")
       throw new Refusal(
@@ -103,7 +106,7 @@ function bind<T>(where: Where, work: () => T): T {
       );
     throw new Refusal(
       "address_unavailable",
-      `this machine does not let psionic listen on ${place}: ${code || (error as Error).message}`,
+      `this machine does not let psionic listen on ${place}: ${code || message}`,
       "choose another address with --host or --port",
       { place, code },
     );

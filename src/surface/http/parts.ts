@@ -28,8 +28,8 @@ export interface MetricFamily {
 }
 
 /**
- * Hands one sealed call of a peer to the peer door and sends back frames as they are made; ends
- * when the answer is complete.
+ * Answers one sealed call of a peer (src/surface/peer/door.ts): sends its frames as they are made and ends
+ * when the answer is complete. The HTTP door writes each frame's length before it.
  */
 export type AnswerPeer = (
   envelope: Uint8Array,
@@ -55,7 +55,7 @@ export interface HttpParts {
   ready(): Promise<readonly string[]>;
   /** What the node knows of itself, read at each scrape of `/metrics`. */
   collectMetrics(): Promise<readonly MetricFamily[]>;
-  /** Answers peers on the socket; without it, the socket takes no envelopes. */
+  /** Answers peers on the socket; without it, no envelopes are taken. */
   readonly answerPeer?: AnswerPeer;
   /** Asks the token of whoever scrapes `/metrics`; by default only off the loopback. */
   readonly metricsNeedToken?: boolean;
@@ -73,6 +73,8 @@ export interface Arrival {
   readonly hosts: ReadonlySet<string>;
   /** True when only this machine reaches the door. */
   readonly isLoopback: boolean;
+  /** Aborted when the listener begins to stop: what only watches ends. */
+  readonly closing: AbortSignal;
   /** Aborted when the listener stops and its drain time is over: what still runs is stopped. */
   readonly stopping: AbortSignal;
   /** Lifts the server's own time limit from a request that now waits for its answer. */

@@ -3,23 +3,69 @@ import { failureResponse } from "./answer.ts";
 import type { HttpContext, Route } from "./app.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";
+import { answerEvents } from "./events.ts";
 import { requireOwner } from "./hygiene.ts";
+import { describeDoor } from "./openapi.ts";
+import { answerPeerCall } from "./peer-call.ts";
 import type { Asset, HttpParts } from "./parts.ts";
 
-/** What the door answers besides commands: status, figures, descriptions and the page. */
+/** What the door answers besides commands: status, figures, descriptions, events and the page. */
 export function routes(parts: HttpParts): readonly Route[] {
-  return [
-    { method: "GET", path: "/commands", answer: listCommands },
-    { method: "GET", path: "/healthz", answer: () => json({ alive: true }) },
-    { method: "GET", path: "/readyz", answer: ready },
-    { method: "GET", path: "/metrics", answer: metrics },
-    ...[...parts.assets].map(([path, asset]): Route => ({
-      method: "GET",
-      path,
-      answer: (_door, context) => answerAsset(asset, context),
-    })),
+  const known: Route[] = [
+    {
+      ...{ method: "GET", path: "/commands", summary: "The commands this caller may call." },
+      answer: listCommands,
+    },
+    {
+      ...{ method: "GET", path: "/openapi.json", summary: "This document." },
+      answer: (door, context) =>
+        new Response(describeDoor(door, context.var.caller, known), {
+          headers: { "content-type": "application/json" },
+        }),
+    },
+    {
+      ...{ method: "GET", path: "/healthz", summary: "The process lives." },
+      answer: () => json({ alive: true }),
+    },
+    {
+      ...{ method: "GET", path: "/readyz", summary: "The node can work; 503 with reasons if not." },
+      answer: ready,
+    },
+    {
+      ...{ method: "GET", path: "/metrics", summary: "Figures in the Prometheus text format." },
+      type: "text/plain",
+      answer: metrics,
+    },
+    {
+      ...{ method: "GET", path: "/events", summary: "What happens on the node, as it happens." },
+      ...{ access: "owner", type: "text/event-stream", query: eventParameters },
+      answer: answerEvents,
+    },
+    {
+      ...{ method: "POST", path: "/peer", summary: "One sealed call of a peer; frames come back." },
+      ...{ socketOnly: true, body: octets, type: octets },
+      answer: answerPeerCall,
+    },
   ];
+  const page = [...parts.assets].map(([path, asset]): Route => ({
+    ...{ method: "GET", path },
+    answer: (_door, context) => answerAsset(asset, context),
+  }));
+  return [...known, ...page];
 }
+
+const octets = "application/octet-stream";
+
+const eventParameters: Route["query"] = [
+  {
+    ...{ name: "topic", in: "query", schema: { type: "array", items: { type: "string" } } },
+    description: "what entries are about, or the beginning of their types; all without it",
+  },
+  {
+    ...{ name: "after", in: "query", schema: { type: "integer", minimum: 0 } },
+    description: "go on after this id; Last-Event-ID does the same",
+  },
+];
 
 function json(value: unknown, status = 200): Response {
   return new Response(JSON.stringify(value), {

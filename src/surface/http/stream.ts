@@ -1,3 +1,5 @@
+import type { HttpLimits } from "./limits.ts";
+
 /** Why a streamed answer ended early: its client is gone, or does not read it. */
 export const clientGone = new Error("the client of a stream is gone");
 
@@ -18,68 +20,79 @@ export interface StreamWriter {
 const encoder = new TextEncoder();
 
 /**
- * A stream with a bound: what a client has not read waits here. Where more than `maximumBytes` waits
- * when another piece comes, the client is dropped, so that nobody makes the node hold memory for him.
- * The heartbeat goes out after so much silence that nothing between cuts the connection; a client
- * that does not read gets none, and the server's own time limit ends it.
+ * A stream with bounds: what a client has not read waits here. Where more than `streamBytes` waits when
+ * another piece comes, or what waits has not moved for `readerTimeMs`, the client is dropped, so that
+ * nobody makes the node hold memory for him. The heartbeat goes out after so much silence that nothing
+ * between cuts the connection.
  */
 export function openStream(
-  maximumBytes: number,
-  heartbeat: { readonly piece: string; readonly everyMs: number },
+  limits: Pick<HttpLimits, "streamBytes" | "readerTimeMs" | "heartbeatMs">,
+  heartbeat: string,
 ): StreamWriter {
   const gone = new AbortController();
+  const state = { isOpen: true, lastWriteMs: performance.now(), lastReadMs: performance.now() };
   let controller: ReadableStreamDefaultController<Uint8Array>;
-  let isOpen = true;
   let wake: (() => void) | null = null;
-  let lastWriteMs = performance.now();
+  const waitingBytes = () => Math.max(0, 1 - (controller.desiredSize ?? 1));
+  const close = () => {
+    state.isOpen = false;
+    clearInterval(timer);
+    wake?.();
+  };
+  const drop = () => {
+    if (!state.isOpen) return;
+    controller.error(clientGone);
+    close();
+    gone.abort(clientGone);
+  };
+  const write = (piece: string | Uint8Array) => {
+    if (!state.isOpen || piece.length === 0) return;
+    if (waitingBytes() > limits.streamBytes) return drop();
+    // What waits is measured from when there began to be something.
+    state.lastWriteMs = performance.now();
+    if (waitingBytes() === 0) state.lastReadMs = state.lastWriteMs;
+    controller.enqueue(typeof piece === "string" ? encoder.encode(piece) : piece);
+  };
   const body = new ReadableStream<Uint8Array>(
     {
       start(given) {
         controller = given;
       },
       pull() {
+        state.lastReadMs = performance.now();
         wake?.();
       },
-      cancel: () => close(true),
+      cancel() {
+        if (!state.isOpen) return;
+        close();
+        gone.abort(clientGone);
+      },
     },
     new ByteLengthQueuingStrategy({ highWaterMark: 1 }),
   );
-  const waitingBytes = () => Math.max(0, 1 - (controller.desiredSize ?? 1));
-  const close = (isGone: boolean) => {
-    if (!isOpen) return;
-    isOpen = false;
-    clearInterval(timer);
-    if (isGone) gone.abort(clientGone);
-    wake?.();
-  };
-  const write = (piece: string | Uint8Array) => {
-    if (!isOpen) return;
-    const bytes = typeof piece === "string" ? encoder.encode(piece) : piece;
-    if (waitingBytes() > maximumBytes) {
-      controller.error(clientGone);
-      return close(true);
-    }
-    lastWriteMs = performance.now();
-    controller.enqueue(bytes);
-  };
-  const timer = setInterval(() => {
-    if (performance.now() - lastWriteMs >= heartbeat.everyMs && waitingBytes() === 0)
-      write(heartbeat.piece);
-  }, heartbeat.everyMs / 2);
+  const timer = setInterval(
+    () => {
+      const nowMs = performance.now();
+      if (waitingBytes() === 0) {
+        if (nowMs - state.lastWriteMs >= limits.heartbeatMs) write(heartbeat);
+      } else if (nowMs - state.lastReadMs >= limits.readerTimeMs) drop();
+    },
+    Math.min(limits.heartbeatMs, limits.readerTimeMs) / 2,
+  );
   return {
     body,
     gone: gone.signal,
     write,
     waitingBytes,
     async drained() {
-      while (isOpen && waitingBytes() > 0)
+      while (state.isOpen && waitingBytes() > 0)
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
     },
     end() {
-      if (!isOpen) return;
-      close(false);
+      if (!state.isOpen) return;
+      close();
       controller.close();
     },
   };
