@@ -198,6 +198,7 @@ describe("A-6 a call admitted by a grant", () => {
           finish: () => void said.push("finish"),
         };
       },
+      refused: (_caller, name, { code }) => void said.push(`refused ${name} ${code}`),
     };
     return { said, used, grants };
   }

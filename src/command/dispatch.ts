@@ -36,14 +36,19 @@ export interface Call {
 export async function dispatch(call: Call, name: string, parameters: unknown): Promise<unknown> {
   const { command, by } = admitted(call, name);
   const checked = checkParameters(command, parameters);
-  return by === "grant" ? runByGrant(call, command, checked) : runCommand(call, command, checked);
+  return by === "grant" ? runByGrant(call, command, checked) : runAdmitted(call, command, checked);
 }
 
-function admitted(call: Call, name: string) {
+function admitted(call: Call, name: string, withinUse = false) {
   const command = call.registry.get(name);
   if (!command) throw unknownCommand(call.registry, name);
-  const judgement = judge(call.caller, command, call.services);
-  if (judgement.by === null) throw judgement.refusal;
+  const judgement = judge(call.caller, command, call.services, withinUse);
+  if (judgement.by === null) {
+    const { refusal } = judgement;
+    if (call.caller.provenance === "peer" && refusal.code.startsWith("grant_"))
+      call.services.grants.refused(call.caller, name, refusal);
+    throw refusal;
+  }
   return { command, by: judgement.by };
 }
 
@@ -58,7 +63,7 @@ async function runByGrant(call: Call, command: AnyCommand, parameters: unknown):
       count(event);
       call.emit(event);
     };
-    const result = await runCommand({ ...call, signal, emit }, command, parameters);
+    const result = await runAdmitted({ ...call, signal, emit }, command, parameters);
     use.signal.throwIfAborted();
     count(result);
     return result;
@@ -67,8 +72,16 @@ async function runByGrant(call: Call, command: AnyCommand, parameters: unknown):
   }
 }
 
-/** An inner call is judged like any other, but only the outer one counts against a budget. */
-async function runCommand(call: Call, command: AnyCommand, parameters: unknown): Promise<unknown> {
+/**
+ * Runs a command whose caller was admitted and whose parameters were checked, here or in the process that
+ * handed it over (`Isolate`). An inner call is judged like any other, but only the outer one counts
+ * against a budget.
+ */
+export async function runAdmitted(
+  call: Call,
+  command: AnyCommand,
+  parameters: unknown,
+): Promise<unknown> {
   const { services, caller, signal, isolate } = call;
   const emit = (event: Event) => call.emit(event);
   const configured = call.configured ?? new Set<string>();
@@ -82,8 +95,8 @@ async function runCommand(call: Call, command: AnyCommand, parameters: unknown):
     emit,
     call(innerName, innerParameters) {
       const inner = { ...call, configured: new Set<string>() };
-      const { command: innerCommand } = admitted(inner, innerName);
-      return runCommand(inner, innerCommand, checkParameters(innerCommand, innerParameters));
+      const { command: innerCommand } = admitted(inner, innerName, true);
+      return runAdmitted(inner, innerCommand, checkParameters(innerCommand, innerParameters));
     },
   });
 }

@@ -39,12 +39,14 @@ export function trustOf(caller: Caller): Trust {
 /**
  * The one rule for listing and for calling (A-4, A-6). Trust decides first; where it falls short, a
  * peer's grant may confer a command that is not the owner's alone. A grant never lifts a blocked peer.
- * Changes nothing; a call admitted by a grant is then counted through `Grants.use`.
+ * Changes nothing; a call admitted by a grant is then counted through `Grants.use`. `withinUse` is
+ * true for a call that a running command makes.
  */
 export function judge(
   caller: Caller,
   command: Gated,
   services: { readonly grants: Pick<Grants, "judge"> },
+  withinUse = false,
 ): Judgement {
   const access = command.access ?? "owner";
   const trust = trustOf(caller);
@@ -53,7 +55,7 @@ export function judge(
     return { by: null, refusal: notLocal(command.name) };
   if (rank(trust) >= rank(needed[access])) return { by: "trust" };
   if (caller.provenance === "peer" && caller.grant !== null && access !== "owner") {
-    const refusal = services.grants.judge(caller, command.name);
+    const refusal = services.grants.judge(caller, command.name, withinUse);
     return refusal === null ? { by: "grant" } : { by: null, refusal };
   }
   return { by: null, refusal: notAuthorised(command.name, access, trust) };

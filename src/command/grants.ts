@@ -18,12 +18,15 @@ export interface GrantUse {
 export interface Grants {
   /**
    * Why the grant a peer presented does not admit it to a command now, or null where it does.
-   * Changes nothing.
+   * Changes nothing. `withinUse`: asked for a call that a command makes while a use of the grant is
+   * open; that use has its share of the budget, so what is left does not matter.
    */
-  judge(caller: PeerCaller, commandName: string): Refusal | null;
+  judge(caller: PeerCaller, commandName: string, withinUse?: boolean): Refusal | null;
   /**
    * Judges again and, in the same transaction, advances the watermark, counts the call and leaves the
    * receipt. Throws the refusal where the grant does not admit.
    */
   use(caller: PeerCaller, commandName: string): GrantUse;
+  /** Tells watchers of a call that was refused although a grant came with it; bounded. */
+  refused(caller: PeerCaller, commandName: string, refusal: Refusal): void;
 }

@@ -1,9 +1,15 @@
-import type { Trust } from "#src/command/caller.ts";
+import { trustTiers, type Trust } from "#src/command/caller.ts";
 import type { ReceiptService } from "#src/command/services.ts";
 import type { Clock } from "#src/port/clock.ts";
 import type { Row, Store } from "#src/port/store.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
-import { nodeIdOf } from "#src/receipt/signature.ts";
+import {
+  currentKey,
+  historyEndingIn,
+  keyStanding,
+  longerHistory,
+  type KeyHistory,
+} from "#src/receipt/rotation.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** Peers one node may have an opinion of. */
@@ -12,7 +18,7 @@ export const trustMaximum = 10_000;
 /** What the owner of this node thinks of one other node. */
 export interface TrustEntry {
   readonly nodeId: string;
-  /** The key by which it is known, 64 hexadecimal characters. */
+  /** Its present key as far as this node knows, 64 hexadecimal characters. */
   readonly publicKey: string;
   readonly tier: Trust;
   readonly note: string;
@@ -22,6 +28,8 @@ export interface TrustEntry {
   /** Rotations of its key that were accepted, oldest first. */
   readonly history: readonly Receipt[];
 }
+
+const rank = (tier: Trust) => trustTiers.indexOf(tier);
 
 /** What an authenticated key amounts to. */
 export interface KnownPeer {
@@ -43,56 +51,125 @@ export class TrustRegistry {
     },
   ) {}
 
-  /** How far the owner of a key is trusted. The key must be one that has just proved itself. */
-  lookup(publicKey: string, _rotations: readonly Receipt[] = []): KnownPeer {
-    const entry = this.find(publicKey);
-    if (entry !== null) return { nodeId: entry.nodeId, registered: entry.tier };
-    return { nodeId: nodeIdOf(publicKey), registered: "provisional" };
+  /**
+   * How far the owner of a key is trusted. The key must be one that has just proved itself; the
+   * rotations that came with it lead from a key that was entered to this one, and are remembered.
+   * A key that was rotated away counts until its overlap ends, then as nobody's: provisional, or
+   * blocked where its node is. Refused as `readHistory` where the rotations do not hold.
+   */
+  lookup(publicKey: string, rotations: readonly Receipt[] = []): KnownPeer {
+    const entry = this.#entryOf(publicKey, rotations);
+    if (entry === null) {
+      const { nodeId } = historyEndingIn(publicKey, rotations);
+      return { nodeId, registered: "provisional" };
+    }
+    const { nodeId, tier } = entry;
+    const { standing } = keyStanding(historyOf(entry), publicKey, this.parts.clock.wallMs());
+    const counts = standing === "current" || standing === "overlapping" || tier === "blocked";
+    return { nodeId, registered: counts ? tier : "provisional" };
   }
 
-  /** The entry of a public key or node id, or null. */
+  /** The entry of a public key, of now or before, or of a node id; null for a stranger. */
   find(nodeOrKey: string): TrustEntry | null {
     const row = this.parts
       .store()
-      .get("SELECT * FROM trust WHERE public_key = ?1 OR node_id = ?1", nodeOrKey);
+      .get(
+        "SELECT * FROM trust WHERE node_id = coalesce((SELECT node_id FROM trust_key WHERE public_key = ?1), ?1)",
+        nodeOrKey,
+      );
     return row === null ? null : asEntry(row);
+  }
+
+  #entryOf(publicKey: string, rotations: readonly Receipt[]): TrustEntry | null {
+    if (rotations.length === 0) return this.find(publicKey);
+    const history = historyEndingIn(publicKey, rotations);
+    const known = new Map<string, TrustEntry>();
+    for (const { key } of history.keys) {
+      const entry = this.find(key);
+      if (entry !== null) known.set(entry.nodeId, entry);
+    }
+    const [least] = [...known.values()].sort((one, other) => rank(one.tier) - rank(other.tier));
+    if (least === undefined) return null;
+    const isNews = known.size > 1 || history.rotations.length > least.history.length;
+    return isNews ? this.#remember(least, [...known.values()], history) : least;
+  }
+
+  /**
+   * Takes over a peer's newer keys. Entries made under several of its keys become one, trusted as
+   * the least of them. Refused with `trust_bundle_wrong` where histories part.
+   */
+  #remember(least: TrustEntry, entries: readonly TrustEntry[], presented: KeyHistory): TrustEntry {
+    let history = presented;
+    // An entry made with a later key knows no rotations; what was presented contains that key.
+    for (const entry of entries)
+      if (entry.history.length > 0) history = longerHistory(historyOf(entry), history);
+    const { store, receipts, clock } = this.parts;
+    return store().transaction(() => {
+      const { nodeId } = history;
+      const entry: TrustEntry = {
+        ...least,
+        ...{ nodeId, publicKey: currentKey(history), history: history.rotations },
+        updatedMs: Math.floor(clock.wallMs()),
+      };
+      this.#write(entries, entry);
+      receipts.opened().append("trust.rotated", nodeId, {
+        ...{ publicKey: entry.publicKey, before: least.publicKey, tier: entry.tier },
+      });
+      return entry;
+    });
+  }
+
+  #write(replaced: readonly TrustEntry[], entry: TrustEntry): void {
+    const store = this.parts.store();
+    for (const each of replaced) this.#erase(each);
+    const { publicKey, nodeId, tier, note, sinceMs, updatedMs, history } = entry;
+    store.run(
+      "INSERT INTO trust (public_key, node_id, tier, note, since_ms, updated_ms, history) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      ...[publicKey, nodeId, tier, note, sinceMs, updatedMs, JSON.stringify(history)],
+    );
+    for (const { key } of historyOf(entry).keys)
+      store.run(
+        "INSERT OR REPLACE INTO trust_key (public_key, node_id) VALUES (?, ?)",
+        key,
+        nodeId,
+      );
+  }
+
+  #erase({ nodeId }: TrustEntry): void {
+    const store = this.parts.store();
+    store.run("DELETE FROM trust WHERE node_id = ?", nodeId);
+    store.run("DELETE FROM trust_key WHERE node_id = ?", nodeId);
   }
 
   /** Enters a peer or changes what is thought of it; the receipt is written with it. */
   set(change: {
     readonly publicKey: string;
-    readonly nodeId?: string;
     readonly tier: Trust;
     readonly note?: string;
-    readonly history?: readonly Receipt[];
+    /** The peer's rotations up to `publicKey`, verified here. */
+    readonly rotations?: readonly Receipt[];
   }): TrustEntry {
-    const store = this.parts.store();
-    return store.transaction(() => {
-      const receipts = this.parts.receipts.opened();
-      const nodeId = change.nodeId ?? nodeIdOf(change.publicKey);
-      if (nodeId === receipts.author.nodeId) throw ownKey(nodeId);
-      const before = this.find(change.publicKey) ?? this.find(nodeId);
+    const { store, receipts, clock } = this.parts;
+    return store().transaction(() => {
+      const log = receipts.opened();
+      const before = this.#entryOf(change.publicKey, change.rotations ?? []);
       if (before === null) this.#refuseBeyondMaximum();
-      const nowMs = Math.floor(this.parts.clock.wallMs());
+      const presented = historyEndingIn(change.publicKey, change.rotations ?? []);
+      const nodeId = before?.nodeId ?? presented.nodeId;
+      if (nodeId === log.author.nodeId) throw ownKey(nodeId);
+      const nowMs = Math.floor(clock.wallMs());
       const entry: TrustEntry = {
-        nodeId: before?.nodeId ?? nodeId,
-        publicKey: change.publicKey,
+        nodeId,
+        publicKey: before?.publicKey ?? change.publicKey,
         tier: change.tier,
         note: change.note ?? before?.note ?? "",
         sinceMs: before?.sinceMs ?? nowMs,
         updatedMs: nowMs,
-        history: change.history ?? before?.history ?? [],
+        history: before?.history ?? presented.rotations,
       };
-      if (before !== null) store.run("DELETE FROM trust WHERE public_key = ?", before.publicKey);
-      const { publicKey, tier, note, sinceMs, updatedMs, history } = entry;
-      store.run(
-        "INSERT INTO trust (public_key, node_id, tier, note, since_ms, updated_ms, history) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ...[publicKey, entry.nodeId, tier, note, sinceMs, updatedMs, JSON.stringify(history)],
-      );
-      receipts.append("trust.set", entry.nodeId, {
-        ...{ publicKey, tier, note },
-        before: before?.tier ?? null,
-      });
+      this.#write(before === null ? [] : [before], entry);
+      const { publicKey, tier, note } = entry;
+      log.append("trust.set", nodeId, { publicKey, tier, note, before: before?.tier ?? null });
       return entry;
     });
   }
@@ -103,7 +180,7 @@ export class TrustRegistry {
     return store.transaction(() => {
       const entry = this.find(nodeOrKey);
       if (entry === null) throw unknownPeer(nodeOrKey);
-      store.run("DELETE FROM trust WHERE public_key = ?", entry.publicKey);
+      this.#erase(entry);
       this.parts.receipts.opened().append("trust.set", entry.nodeId, {
         ...{ publicKey: entry.publicKey, tier: "provisional", note: "", before: entry.tier },
       });
@@ -126,6 +203,11 @@ export class TrustRegistry {
       { maximum: trustMaximum },
     );
   }
+}
+
+/** The keys of a peer, as far as this node knows them. */
+export function historyOf(entry: TrustEntry): KeyHistory {
+  return historyEndingIn(entry.publicKey, entry.history);
 }
 
 function ownKey(nodeId: string): Refusal {

@@ -1,10 +1,9 @@
 import type { Services } from "#src/command/define.ts";
-import type { Grants } from "#src/command/grants.ts";
 import { Journal } from "#src/command/journal.ts";
 import { registry } from "#src/command/registry.ts";
 import type { HomeLock, Interaction } from "#src/command/services.ts";
+import { GrantBook } from "#src/grant/grant-book.ts";
 import { TrustRegistry } from "#src/grant/trust-registry.ts";
-import { Refusal } from "#src/refusal/refusal.ts";
 import { outsideTrainings, type Trainings } from "#src/train/trainings.ts";
 import { machineClock } from "./clock.ts";
 import { openConfiguration } from "./configuration.ts";
@@ -19,15 +18,6 @@ import { receiptService } from "./receipt-service.ts";
 import { thisRuntime } from "./runtime.ts";
 import { openStore, type OpenStore } from "./store.ts";
 import { tableSets } from "./tables.ts";
-
-/** Nothing is granted here. */
-const withoutGrants: Grants = {
-  judge: (_caller, command) =>
-    new Refusal("not_authorised", `${command} was not granted`, "ask the owner of this node"),
-  use(caller, command) {
-    throw this.judge(caller, command);
-  },
-};
 
 export interface Composition {
   readonly services: Services;
@@ -60,6 +50,8 @@ export function compose(options: {
   });
   const receipts = receiptService({ identity, clock: machineClock, store: openedStore });
   let trainings: Trainings | null = null;
+  const openedJournal = () => (journal ??= new Journal(openedStore(), machineClock));
+  const trust = new TrustRegistry({ store: openedStore, clock: machineClock, receipts });
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
@@ -72,10 +64,12 @@ export function compose(options: {
     home,
     identity,
     receipts,
-    trust: new TrustRegistry({ store: openedStore, clock: machineClock, receipts }),
-    grants: withoutGrants,
+    trust,
+    grants: new GrantBook({
+      ...{ store: openedStore, clock: machineClock, receipts, trust, journal: openedJournal },
+    }),
     get journal() {
-      return (journal ??= new Journal(openedStore(), machineClock));
+      return openedJournal();
     },
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
@@ -84,6 +78,7 @@ export function compose(options: {
       return (trainings ??= options.trainings?.(services) ?? outsideTrainings);
     },
     interaction: options.interaction,
+    daemon: null,
     registry,
     environment,
     lock: () => (lock ??= lockHome(home)),
