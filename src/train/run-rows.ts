@@ -5,7 +5,14 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { type RunManifest, runManifestSchema } from "./run-manifest.ts";
 import type { EvaluationRecord, StepRecord } from "./trainer.ts";
 
-const runStates = ["planned", "running", "paused", "completed", "failed", "interrupted"] as const;
+export const runStates = [
+  "planned",
+  "running",
+  "paused",
+  "completed",
+  "failed",
+  "interrupted",
+] as const;
 export type RunState = (typeof runStates)[number];
 
 export interface Run {

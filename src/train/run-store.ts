@@ -105,7 +105,7 @@ export class RunStore {
   }
 
   /** The state as of now: a running run whose parent fell silent was interrupted. */
-  stateOf(run: Run, nowMs: number): RunState {
+  stateOf(run: Pick<Run, "state" | "heartbeatMs">, nowMs: number): RunState {
     // A beat from far in the future is as dead: the clock was set back after it.
     return run.state === "running" && Math.abs(nowMs - run.heartbeatMs) > silenceMs
       ? "interrupted"
