@@ -11,12 +11,13 @@ import {
   targets,
   type Target,
 } from "./scripts/build/target.ts";
+import { buildWeb } from "./scripts/build/web.ts";
 
 /**
  * Builds psionic. Nothing that is already up to date is built again.
  *
- *   bun build.ts                       kernels and executable of this machine: dist/psionic
- *   bun build.ts --kernels             the kernel libraries only
+ *   bun build.ts                       kernels, page and executable of this machine: dist/psionic
+ *   bun build.ts --kernels             kernel libraries and page only: what a run from source needs
  *   bun build.ts --target linux-arm64  an executable for another machine: dist/psionic-linux-arm64
  */
 const started = new Date();
@@ -51,9 +52,10 @@ async function build(): Promise<void> {
   const neon: Target = "linux-arm64";
   if (!wanted.includes(neon) && (await findCompiler(neon))) wanted.push(neon);
   wanted.sort();
-  const built = await Promise.all(
-    wanted.map(async (each) => [each, await buildLibrary(each)] as const),
-  );
+  const [built] = await Promise.all([
+    Promise.all(wanted.map(async (each) => [each, await buildLibrary(each)] as const)),
+    buildWeb(),
+  ]);
   for (const [each, library] of built) if (each === host) publishForSource(library);
   const info = await writeBuildInfo(Object.fromEntries(built));
   if (!kernelsOnly) await buildExecutable(target, info, started);

@@ -26,7 +26,7 @@ export function isRoom(name: string): name is Room {
 /** Tests and what only tests import: suites that several backends run, fixtures. */
 export function isTestFile(path: string): boolean {
   return (
-    /\.(test|suite|fixture)\.ts$/.test(path) ||
+    /\.(test|suite|fixture)\.tsx?$/.test(path) ||
     path.startsWith("src/acceptance/") ||
     path.startsWith("src/tidy/")
   );
@@ -38,7 +38,7 @@ function resolveImport(from: string, specifier: string): string | null {
   return null;
 }
 
-const importScanner = new Bun.Transpiler({ loader: "ts" });
+const loaderOf = (file: SourceFile) => (file.path.endsWith(".tsx") ? "tsx" : "ts");
 
 /**
  * Every import and re-export of a file, in order. Bun's scanner leaves out what only types need;
@@ -49,10 +49,9 @@ export function scanImports(file: SourceFile): Import[] {
     .replace(/\b(import|export)\s+type(?=\s*[{*])/g, "$1")
     .replace(/\bimport\s+type\s+(?!from\b)(?=\w)/g, "import ")
     .replace(/([{,]\s*)type\s+(?=[\w$]+\s*(?:,|\}|as\b))/g, "$1");
-  return importScanner.scanImports(text).map(({ path }) => ({
-    specifier: path,
-    path: resolveImport(file.path, path),
-  }));
+  return new Bun.Transpiler({ loader: loaderOf(file) })
+    .scanImports(text)
+    .map(({ path }) => ({ specifier: path, path: resolveImport(file.path, path) }));
 }
 
 const marker = "__outside_global_";
@@ -63,13 +62,13 @@ const marker = "__outside_global_";
  */
 export function scanGlobals(file: SourceFile, names: readonly string[]): string[] {
   const define = Object.fromEntries(names.map((name, index) => [name, `${marker}${index}_`]));
-  const output = new Bun.Transpiler({ loader: "ts", define }).transformSync(file.text);
+  const output = new Bun.Transpiler({ loader: loaderOf(file), define }).transformSync(file.text);
   return names.filter((_, index) => output.includes(`${marker}${index}_`));
 }
 
 /** True when the file asks the clock through `new Date()`; `new Date(milliseconds)` is arithmetic. */
 export function readsClockThroughDate(file: SourceFile): boolean {
   const define = { Date: `${marker}Date_` };
-  const output = new Bun.Transpiler({ loader: "ts", define }).transformSync(file.text);
+  const output = new Bun.Transpiler({ loader: loaderOf(file), define }).transformSync(file.text);
   return new RegExp(`new ${marker}Date_(?!\\s*\\()|${marker}Date_\\(\\s*\\)`).test(output);
 }

@@ -6,7 +6,7 @@ import type { SourceFile } from "./source-file.ts";
 
 const repository = readRepository();
 const typescript = repository.filter(({ path }) =>
-  /^(src|scripts)\/.*\.ts$|^build\.ts$/.test(path),
+  /^(src|scripts)\/.*\.tsx?$|^build\.ts$/.test(path),
 );
 const inSource = typescript.filter(({ path }) => path.startsWith("src/"));
 // This room spells out what it forbids.

@@ -1,0 +1,115 @@
+import { type Columns } from "./csv.ts";
+import {
+  type Curve,
+  drawnMaximum,
+  joinCurves,
+  positiveOnly,
+  smooth,
+  stack,
+  thinCurve,
+  type Values,
+} from "./curve.ts";
+
+/** A curve of a chart as its view declares it. */
+export interface ChartLine {
+  readonly label: string;
+  readonly curve: Curve;
+  /** Which of the eight colours of the style sheet. */
+  readonly colour: number;
+  /** Smoothed by the slider; evaluations are not. */
+  readonly isSmoothed?: boolean;
+}
+
+export interface ChartChoices {
+  readonly smoothing: number;
+  readonly isLogarithmic: boolean;
+  readonly isArea: boolean;
+  /** Labels of the lines that are switched off. */
+  readonly hidden: ReadonlySet<string>;
+}
+
+export interface DrawnLine {
+  readonly label: string;
+  readonly colour: number;
+  readonly isFaint: boolean;
+  readonly isSparse: boolean;
+  readonly isShown: boolean;
+}
+
+export interface Drawing {
+  readonly lines: readonly DrawnLine[];
+  readonly x: number[];
+  readonly y: (number | null)[][];
+}
+
+/** A curve of so few figures is drawn with its points. */
+const sparseCount = 60;
+
+/** What is drawn of the lines under these choices: smoothed, thinned, stacked, on one list of places. */
+export function drawingOf(lines: readonly ChartLine[], choices: ChartChoices): Drawing {
+  const drawn: DrawnLine[] = [];
+  const curves: Curve[] = [];
+  const add = (line: ChartLine, y: Values, isFaint: boolean) => {
+    const curve = thinCurve({ x: line.curve.x, y });
+    const figures = curve.y.reduce<number>((count, value) => count + (value === null ? 0 : 1), 0);
+    curves.push(curve);
+    drawn.push({
+      label: line.label,
+      colour: line.colour,
+      isFaint,
+      isSparse: !isFaint && figures <= (line.isSmoothed ? 1 : sparseCount),
+      isShown: !choices.hidden.has(line.label),
+    });
+  };
+  if (choices.isArea) return areaOf(lines, choices);
+  for (const line of lines) {
+    const isSmooth = line.isSmoothed === true && choices.smoothing > 0;
+    if (isSmooth) add(line, line.curve.y, true);
+    add(line, isSmooth ? smooth(line.curve.y, choices.smoothing) : line.curve.y, false);
+  }
+  const joined = joinCurves(curves);
+  return {
+    lines: drawn,
+    x: joined.x,
+    y: choices.isLogarithmic ? joined.y.map(positiveOnly) : joined.y,
+  };
+}
+
+/** Areas share their places; every curve of one chart comes from the same columns. */
+function areaOf(lines: readonly ChartLine[], { hidden }: ChartChoices): Drawing {
+  const places = lines[0]?.curve.x ?? [];
+  const every = Math.max(1, Math.ceil(places.length / drawnMaximum));
+  const isKept = (_: unknown, index: number) => (places.length - 1 - index) % every === 0;
+  const shown = lines.map(({ label, curve }) =>
+    curve.y.filter(isKept).map((value) => (hidden.has(label) ? 0 : value)),
+  );
+  return {
+    lines: lines.map(({ label, colour }) => ({
+      ...{ label, colour },
+      ...{ isFaint: false, isSparse: false, isShown: !hidden.has(label) },
+    })),
+    x: places.filter(isKept),
+    y: stack(shown),
+  };
+}
+
+/** The figures themselves, unsmoothed: what the table shows and the CSV holds. */
+export function columnsOf(lines: readonly ChartLine[], placeName: string): Columns {
+  const joined = joinCurves(lines.map(({ curve }) => curve));
+  return {
+    names: [placeName, ...lines.map(({ label }) => label)],
+    values: [joined.x, ...joined.y],
+  };
+}
+
+/** A table on the page shows at most this many rows; the CSV has all. */
+export const tableRowMaximum = 200;
+
+/** Every n-th row, counted from the last, which is always shown. */
+export function tableRows(columns: Columns, most = tableRowMaximum): number[] {
+  const count = columns.values[0]?.length ?? 0;
+  const every = Math.max(1, Math.ceil(count / most));
+  const rows: number[] = [];
+  for (let row = count - 1; row >= 0; row -= every) rows.push(row);
+  return rows.reverse();
+}

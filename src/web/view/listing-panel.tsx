@@ -1,0 +1,54 @@
+import type { ComponentChildren } from "preact";
+import { listingOf } from "../listing.ts";
+import { Loading, RefusalNote } from "./pieces.tsx";
+import { useAnswer } from "./use-answer.ts";
+
+interface ListingPanelProps {
+  readonly title: string;
+  readonly command: string;
+  /** Happenings after which the list is asked for again. */
+  readonly topic: string;
+  /** What to do where the list is empty. */
+  readonly children: ComponentChildren;
+}
+
+/** The answer of a listing command as a table. */
+export function ListingPanel({ title, command, topic, children }: ListingPanelProps) {
+  const id = `list-${command.replaceAll("/", "-")}`;
+  const answer = useAnswer<unknown>(command, {}, { on: ({ type }) => type.startsWith(topic) });
+  const listing = answer.value === null ? null : listingOf(answer.value);
+  return (
+    <section class="panel" aria-labelledby={id}>
+      <h2 id={id}>{title}</h2>
+      <RefusalNote refused={answer.refused} />
+      {answer.value === null && answer.refused === null && <Loading what={title.toLowerCase()} />}
+      {answer.value !== null && (listing?.rows.length ?? 0) === 0 && (
+        <p class="empty">{children}</p>
+      )}
+      {listing !== null && listing.rows.length > 0 && (
+        <div class="scroll" role="region" tabIndex={0} aria-label={title}>
+          <table>
+            <thead>
+              <tr>
+                {listing.names.map((name) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {listing.rows.map((row, index) => (
+                <tr key={index}>
+                  {row.map((text, column) => (
+                    <td key={column}>{text}</td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,157 @@
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { formatPercent, missing } from "../format.ts";
+import { shareDone } from "../progress.ts";
+import type { Alert } from "../protocol.ts";
+import type { Refused } from "./node-client.ts";
+
+/** What the node says no to: what, why, and one thing to try. */
+export function RefusalNote({ refused }: { readonly refused: Refused | null }) {
+  if (refused === null) return null;
+  return (
+    <div class="note critical" role="alert">
+      <p>
+        <strong>{sentence(refused.message)}</strong> <code>{refused.code}</code>
+      </p>
+      {refused.hint !== "" && <p>{sentence(refused.hint)}</p>}
+    </div>
+  );
+}
+
+/** Messages are written without a full stop, for they stand in lines of many kinds. */
+export function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…:]$/.test(first) ? first : `${first}.`;
+}
+
+export function AlertList({ alerts }: { readonly alerts: readonly Alert[] }) {
+  if (alerts.length === 0) return null;
+  return (
+    <ul class="alerts" aria-label="Alerts">
+      {alerts.map(({ kind, severity, subject, message, hint }) => (
+        <li
+          key={`${kind} ${subject ?? ""}`}
+          class={`note ${severity === "warning" ? "warning" : "critical"}`}
+        >
+          <p>
+            <strong>{sentence(message)}</strong> <code>{kind}</code>
+          </p>
+          {hint && <p>{sentence(hint)}</p>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** The room an answer will take, so that nothing jumps when it comes. */
+export function Loading({ what }: { readonly what: string }) {
+  return (
+    <p class="loading" role="status">
+      Loading {what}…
+    </p>
+  );
+}
+
+export function StateMark({ state }: { readonly state: string }) {
+  return <span class={`state state-${state}`}>{state.replaceAll("_", " ")}</span>;
+}
+
+export function Progress(props: {
+  readonly name: string;
+  readonly step: number;
+  readonly steps: number;
+}) {
+  const share = shareDone(props.step, props.steps);
+  return (
+    <span class="progress">
+      <progress
+        max={1}
+        value={share}
+        aria-label={`Progress of ${props.name}`}
+        aria-valuetext={`${Math.round(share * 100)} %`}
+      />
+      <span class="figure">{formatPercent(share * 100)}</span>
+    </span>
+  );
+}
+
+/** A figure with its name, as on an instrument. */
+export function Reading(props: {
+  readonly label: string;
+  readonly children: ComponentChildren;
+  readonly note?: string | undefined;
+}) {
+  return (
+    <div class="reading">
+      <dt>{props.label}</dt>
+      <dd>
+        <span class="figure">{props.children}</span>
+        {props.note && <small>{props.note}</small>}
+      </dd>
+    </div>
+  );
+}
+
+/** Names and values in two columns; `null` stands for what is not known. */
+export function Facts({ facts }: { readonly facts: readonly (readonly [string, unknown])[] }) {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class="figure">{factText(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+export function factText(value: unknown): string {
+  if (value === null || value === undefined || value === "") return missing;
+  if (Array.isArray(value) && value.every((each) => typeof each !== "object")) {
+    return value.join(", ") || missing;
+  }
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** JSON to read and to copy. */
+export function JsonBlock(props: { readonly value: unknown; readonly label: string }) {
+  const text = JSON.stringify(props.value, null, 2);
+  return (
+    <div class="json">
+      <CopyButton text={text} label={`Copy ${props.label}`} />
+      <pre class="scroll" tabIndex={0} role="region" aria-label={props.label}>
+        {text}
+      </pre>
+    </div>
+  );
+}
+
+function CopyButton(props: { readonly text: string; readonly label: string }) {
+  const [said, setSaid] = useState("");
+  useEffect(() => {
+    if (said === "") return undefined;
+    const timer = setTimeout(() => setSaid(""), 2_000);
+    return () => clearTimeout(timer);
+  }, [said]);
+  const copy = () =>
+    navigator.clipboard.writeText(props.text).then(
+      () => setSaid("copied"),
+      () => setSaid("the browser forbids it"),
+    );
+  return (
+    <button type="button" class="small copy" aria-label={props.label} onClick={() => void copy()}>
+      <span aria-live="polite">{said || "copy"}</span>
+    </button>
+  );
+}
+
+/** The time, drawn anew every few seconds, for "3 min ago". */
+export function useNow(everyMs = 5_000): number {
+  const [nowMs, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return nowMs;
+}

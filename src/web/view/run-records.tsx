@@ -1,0 +1,179 @@
+import { formatBytes, formatCount, formatDigest, formatName, formatTime } from "../format.ts";
+import type { Checkpoint, RunStatus, Sample, ShownReceipt } from "../protocol.ts";
+import { hashOf } from "../router.ts";
+import { Facts, JsonBlock, Loading, RefusalNote } from "./pieces.tsx";
+import { ReceiptTable } from "./receipt-table.tsx";
+import { useAnswer } from "./use-answer.ts";
+
+const receiptsShown = 20;
+
+/** Texts the model wrote while it was trained, newest first. */
+export function Samples({ samples }: { readonly samples: readonly Sample[] }) {
+  const newest = samples.toSorted((a, b) => b.step - a.step);
+  return (
+    <section class="panel" aria-labelledby="samples-title">
+      <h2 id="samples-title">Samples</h2>
+      {newest.length === 0 ? (
+        <p class="empty">None yet. The model writes one at every evaluation.</p>
+      ) : (
+        <ol class="samples scroll short" tabIndex={0} aria-label="Samples, newest first">
+          {newest.map(({ step, prompt, text }, index) => (
+            <li key={`${step} ${index}`}>
+              <span class="figure muted">step {formatCount(step)}</span>
+              <pre>
+                <span class="asked">{prompt}</span>
+                {text}
+              </pre>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+/** Checkpoints with what each came from: the digest of the one before. */
+export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Checkpoint[] }) {
+  const newest = checkpoints.toReversed();
+  const stepOf = new Map(checkpoints.map(({ manifestDigest, step }) => [manifestDigest, step]));
+  return (
+    <section class="panel" aria-labelledby="checkpoints-title">
+      <h2 id="checkpoints-title">Checkpoints</h2>
+      {newest.length === 0 ? (
+        <p class="empty">None yet. The run writes them as it goes, and one when it is stopped.</p>
+      ) : (
+        <div class="scroll short" role="region" tabIndex={0} aria-label="Checkpoints, newest first">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col" class="number">
+                  Step
+                </th>
+                <th scope="col">State</th>
+                <th scope="col">Came from</th>
+                <th scope="col" class="number">
+                  Size
+                </th>
+                <th scope="col">Kept</th>
+              </tr>
+            </thead>
+            <tbody>
+              {newest.map(({ step, stateDigest, manifestDigest, parent, sizeBytes, ...mark }) => (
+                <tr key={`${step} ${manifestDigest}`}>
+                  <th scope="row" class="number">
+                    {formatCount(step)}
+                  </th>
+                  <td>
+                    <code title={stateDigest}>{formatDigest(stateDigest)}</code>
+                  </td>
+                  <td>
+                    {parent ? (
+                      stepOf.has(parent) ? (
+                        `step ${formatCount(stepOf.get(parent))}`
+                      ) : (
+                        <code title={parent}>{formatDigest(parent)}</code>
+                      )
+                    ) : (
+                      "the start"
+                    )}
+                  </td>
+                  <td class="number">{formatBytes(sizeBytes)}</td>
+                  <td>{mark.isKept ? (mark.isBest ? "yes, best" : "yes") : "removed"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** What decided every bit of the run, what it executes, and what was signed about it. */
+export function Records({ status }: { readonly status: RunStatus }) {
+  const { manifest, plan, summary, digest, run } = status;
+  const model = Object.entries(manifest.model ?? {});
+  return (
+    <>
+      <section class="panel" aria-labelledby="manifest-title">
+        <h2 id="manifest-title">Manifest and plan</h2>
+        <Facts
+          facts={[
+            ["digest", formatDigest(digest)],
+            ["numerics", manifest.lane],
+            ["seed", manifest.seed],
+            ["data", formatDigest(manifest.data?.digest)],
+            ["plan", formatDigest(manifest.planDigest)],
+            ...model.map(([name, value]) => [formatName(name), value] as const),
+          ]}
+        />
+        {plan && (
+          <details>
+            <summary>Plan</summary>
+            <Facts
+              facts={Object.entries(plan).map(([name, value]) => [
+                formatName(name),
+                /bytes$/i.test(name) && typeof value === "number" ? formatBytes(value) : value,
+              ])}
+            />
+          </details>
+        )}
+        <details>
+          <summary>Whole manifest as JSON</summary>
+          <JsonBlock value={manifest} label="Manifest" />
+        </details>
+        {summary && (
+          <details>
+            <summary>Summary as JSON</summary>
+            <JsonBlock value={summary} label="Summary" />
+          </details>
+        )}
+      </section>
+      <Receipts run={run} />
+      <History status={status} />
+    </>
+  );
+}
+
+function Receipts({ run }: { readonly run: string }) {
+  const receipts = useAnswer<{ receipts: ShownReceipt[] }>(
+    "receipt/list",
+    { subject: run, limit: receiptsShown },
+    { on: ({ type, subject }) => subject === run && /checkpoint|state|started/.test(type) },
+  );
+  return (
+    <section class="panel" aria-labelledby="receipts-title">
+      <div class="panel-head">
+        <h2 id="receipts-title">Receipts</h2>
+        <a href={hashOf({ view: "receipts", subject: run, digest: "" })}>All of this run</a>
+      </div>
+      <RefusalNote refused={receipts.refused} />
+      {receipts.value === null ? (
+        receipts.refused === null && <Loading what="receipts" />
+      ) : (
+        <ReceiptTable
+          receipts={receipts.value.receipts}
+          empty="None yet. A run is signed for when it starts, at every checkpoint and at its end."
+        />
+      )}
+    </section>
+  );
+}
+
+function History({ status }: { readonly status: RunStatus }) {
+  const events = (status.events ?? []).toReversed();
+  if (events.length === 0) return null;
+  return (
+    <section class="panel" aria-labelledby="history-title">
+      <h2 id="history-title">What happened</h2>
+      <ol class="history">
+        {events.map(({ atMs, type, body }, index) => (
+          <li key={index}>
+            <time class="figure muted">{formatTime(atMs)}</time> <strong>{type}</strong>{" "}
+            <code>{JSON.stringify(body)}</code>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
