@@ -13,6 +13,7 @@ export type Role = (parent: ParentProcess, services: Services) => Promise<void>;
  */
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   trainer: async () => (await import("#src/train/child.ts")).runTrainer,
+  sampler: async () => (await import("#src/train/sampling-child.ts")).runSampler,
   bench: async () => (await import("#src/bench/child.ts")).runBench,
 };
 

@@ -3,6 +3,7 @@ import type { Event, Services } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import * as v from "valibot";
 import { RunIntents } from "./run-intents.ts";
+import { RunSampler } from "./run-sampler.ts";
 import { RunStore, type Run } from "./run-store.ts";
 import { trainParameters, type TrainRequest } from "./train-parameters.ts";
 import type { TrainContext } from "./train-context.ts";
@@ -23,6 +24,8 @@ const named = ({ id, name }: Run): NamedRun => ({ run: id, name });
 export class NodeTrainings implements Trainings {
   #slot: Slot | null = null;
   #isDraining = false;
+  /** Of the latest run; it may outlive the training by one sample. */
+  #sampler: RunSampler | null = null;
 
   constructor(readonly services: Services) {}
 
@@ -68,9 +71,15 @@ export class NodeTrainings implements Trainings {
     const slot: Slot = { run: null, stop: new AbortController(), ended: end.promise };
     this.#take(slot);
     const signal = AbortSignal.any([context.signal, slot.stop.signal]);
+    const emit = (event: Event) => {
+      if (event.type === "checkpoint") this.#sampler?.offer(Number(event["step"]));
+      context.emit(event);
+    };
     try {
-      return await train(request, { ...context, signal }, (run) => {
+      return await train(request, { ...context, signal, emit }, (run) => {
         slot.run = run;
+        this.#sampler?.stop();
+        this.#sampler = new RunSampler(this.services, run, request.isa ?? null);
         const { threads, isa, minutes } = request;
         const options = { threads, isa, ...(run.manifest.stepsOpen ? { minutes } : {}) };
         this.#intents.want(run.id, options, this.#nowMs());
@@ -102,6 +111,7 @@ export class NodeTrainings implements Trainings {
 
   async stopAll(drainMs: number): Promise<void> {
     this.#isDraining = true;
+    this.#sampler?.stop();
     const slot = this.#slot;
     if (slot === null) return;
     slot.stop.abort(new Refusal("interrupted", "The daemon is going down.", ""));
