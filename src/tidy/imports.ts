@@ -10,6 +10,7 @@ export const roomImports = {
   port: [],
   codec: ["refusal", "port"],
   receipt: ["refusal", "port", "codec"],
+  log: ["refusal", "port", "codec", "receipt"],
   command: ["refusal", "port", "codec", "receipt"],
   kernel: ["refusal", "port", "codec", "command"],
   graph: ["refusal", "port", "codec", "command", "kernel"],
