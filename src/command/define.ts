@@ -91,6 +91,8 @@ export interface CommandDeclaration<
   readonly paths?: readonly string[];
   /** One-letter options at a terminal, by letter: `{ f: "follow" }`. */
   readonly letters?: Readonly<Record<string, string>>;
+  /** It works until it is told to stop, so that a Ctrl-C or SIGTERM is its ordinary end: status 0. */
+  readonly endsOnInterrupt?: boolean;
   /** Hidden commands are called by the program itself (child roles), never listed. */
   readonly hidden?: boolean;
   run(parameters: v.InferOutput<Parameters>, context: CommandContext): Promise<Result> | Result;

@@ -10,7 +10,8 @@ import type { AnyCommand, Registry } from "./registry.ts";
 export type Isolate = (
   command: AnyCommand,
   parameters: unknown,
-  context: Pick<CommandContext, "caller" | "signal" | "configured" | "emit">,
+  context: Pick<CommandContext, "caller" | "signal" | "configured" | "emit"> &
+    Pick<Call, "withinUse">,
 ) => Promise<unknown>;
 
 /** Everything a call needs besides its name and parameters. */
@@ -23,6 +24,8 @@ export interface Call {
   readonly configured?: ReadonlySet<string>;
   /** Where commands that compute run; without it, in this process. */
   readonly isolate?: Isolate;
+  /** True inside a call that a grant admitted: what it calls in turn is not counted again. */
+  readonly withinUse?: boolean;
   emit(event: Event): void;
 }
 
@@ -36,13 +39,14 @@ export interface Call {
 export async function dispatch(call: Call, name: string, parameters: unknown): Promise<unknown> {
   const { command, by } = admitted(call, name);
   const checked = checkParameters(command, parameters);
-  return by === "grant" ? runByGrant(call, command, checked) : runAdmitted(call, command, checked);
+  const opensUse = by === "grant" && call.withinUse !== true;
+  return opensUse ? runByGrant(call, command, checked) : runAdmitted(call, command, checked);
 }
 
-function admitted(call: Call, name: string, withinUse = false) {
+function admitted(call: Call, name: string) {
   const command = call.registry.get(name);
   if (!command) throw unknownCommand(call.registry, name);
-  const judgement = judge(call.caller, command, call.services, withinUse);
+  const judgement = judge(call.caller, command, call.services, call.withinUse);
   if (judgement.by === null) {
     const { refusal } = judgement;
     if (call.caller.provenance === "peer" && refusal.code.startsWith("grant_"))
@@ -63,7 +67,11 @@ async function runByGrant(call: Call, command: AnyCommand, parameters: unknown):
       count(event);
       call.emit(event);
     };
-    const result = await runAdmitted({ ...call, signal, emit }, command, parameters);
+    const result = await runAdmitted(
+      { ...call, signal, emit, withinUse: true },
+      command,
+      parameters,
+    );
     use.signal.throwIfAborted();
     count(result);
     return result;
@@ -86,7 +94,10 @@ export async function runAdmitted(
   const emit = (event: Event) => call.emit(event);
   const configured = call.configured ?? new Set<string>();
   if (command.computes === true && isolate !== undefined)
-    return isolate(command, parameters, { caller, signal, configured, emit });
+    return isolate(command, parameters, {
+      ...{ caller, signal, configured, emit },
+      withinUse: call.withinUse === true,
+    });
   return command.run(parameters, {
     services,
     caller,
@@ -95,8 +106,7 @@ export async function runAdmitted(
     emit,
     call(innerName, innerParameters) {
       const inner = { ...call, configured: new Set<string>() };
-      const { command: innerCommand } = admitted(inner, innerName, true);
-      return runAdmitted(inner, innerCommand, checkParameters(innerCommand, innerParameters));
+      return dispatch(inner, innerName, innerParameters);
     },
   });
 }

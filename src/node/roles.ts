@@ -1,6 +1,6 @@
 import type { Services } from "#src/command/define.ts";
 import type { ParentProcess } from "#src/port/process.ts";
-import { Refusal } from "#src/refusal/refusal.ts";
+import { noInteraction } from "./no-interaction.ts";
 import { parentProcess } from "./processes.ts";
 import { compose } from "./services.ts";
 
@@ -13,6 +13,7 @@ export type Role = (parent: ParentProcess, services: Services) => Promise<void>;
  */
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   trainer: async () => (await import("#src/train/child.ts")).runTrainer,
+  command: async () => (await import("./daemon/command-child.ts")).runCommandChild,
   sampler: async () => (await import("#src/train/sampling-child.ts")).runSampler,
   bench: async () => (await import("#src/bench/child.ts")).runBench,
 };
@@ -36,12 +37,3 @@ export async function runRole(name: string): Promise<number> {
     close();
   }
 }
-
-const noInteraction = {
-  canAsk: false,
-  verbose: false,
-  readLine: async () => null,
-  askSecret(question: string): Promise<string> {
-    throw new Refusal("input_needed", `an answer is needed: ${question}`, "ask in the parent");
-  },
-};

@@ -5,11 +5,13 @@ import { policyTables } from "#src/policy/tables.ts";
 import type { TableSet } from "#src/port/store.ts";
 import { receiptTables } from "#src/receipt/tables.ts";
 import { trainTables } from "#src/train/tables.ts";
+import { nodeTables } from "./daemon/node-epoch.ts";
 
 /** The tables of every room, migrated together when the store is first opened. */
 export const tableSets: readonly TableSet[] = [
   receiptTables,
   journalTables,
+  nodeTables,
   trainTables,
   grantTables,
   policyTables,

@@ -167,7 +167,7 @@ async function call(
             all,
           );
     reporter.result(result, view);
-    return parts.signal.aborted ? 130 : 0;
+    return parts.signal.aborted && command.endsOnInterrupt !== true ? 130 : 0;
   } finally {
     close();
   }

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import { absolutePaths } from "./paths.ts";
 
-const inHome = () => "/home/me";
+const inHome = () => "/srv/texts";
 const make = (parameters: Record<string, unknown>) =>
   absolutePaths({ paths: ["file", "files"] }, parameters, inHome);
 
 describe("A-2 paths of the caller", () => {
   test("A-2 paths are made absolute, the items of lists too; other parameters stay", () => {
     expect(make({ file: "a.txt", files: ["b", "../c", "/d"], name: "e" })).toEqual({
-      file: "/home/me/a.txt",
-      files: ["/home/me/b", "/home/c", "/d"],
+      file: "/srv/texts/a.txt",
+      files: ["/srv/texts/b", "/srv/c", "/d"],
       name: "e",
     });
   });

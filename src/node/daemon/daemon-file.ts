@@ -1,0 +1,93 @@
+import { lstatSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import * as v from "valibot";
+import type { HomePaths } from "#src/command/services.ts";
+import type { Disk } from "#src/port/disk.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { answersOn } from "#src/surface/socket/client.ts";
+import { lockHome } from "../home-lock.ts";
+import { isSameProcess } from "./birth.ts";
+
+/** What a running daemon says of itself in its home, for those who look for it. */
+const daemonFileShape = v.object({
+  pid: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Tells this process from a later one with the same id (`birthOf`). */
+  birth: v.string(),
+  startedMs: v.number(),
+  /** `http://127.0.0.1:7421` */
+  url: v.string(),
+  /** Absolute path of the socket on which the owner is known by locality. */
+  socket: v.string(),
+  version: v.string(),
+});
+
+export type DaemonFile = v.InferOutput<typeof daemonFileShape>;
+
+const pathOf = (home: HomePaths) => join(home.root, "daemon.json");
+
+/** Atomic: whoever reads it reads all of it. */
+export async function publishDaemonFile(
+  disk: Disk,
+  home: HomePaths,
+  file: DaemonFile,
+): Promise<void> {
+  await disk.publish(pathOf(home), `${JSON.stringify(file)}\n`, 0o600);
+}
+
+/** The file as it stands, whether or not its daemon still lives; null where none can be read. */
+export function readDaemonFile(home: HomePaths): DaemonFile | null {
+  try {
+    return v.parse(daemonFileShape, JSON.parse(readFileSync(pathOf(home), "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+/** True while the process that wrote the file lives. */
+export const isAlive = (file: DaemonFile): boolean => isSameProcess(file.pid, file.birth);
+
+/**
+ * The daemon of a home that answers on its socket; null where none does. What a killed daemon left
+ * behind is removed. One that lives and does not answer (it starts, or stops) counts as none: the
+ * home's lock tells whoever needs to know.
+ */
+export async function findRunningDaemon(home: HomePaths): Promise<DaemonFile | null> {
+  const file = readDaemonFile(home);
+  if (file === null) return null;
+  if (isAlive(file)) return (await answersOn(file.socket)) ? file : null;
+  removeStale(home, file);
+  return null;
+}
+
+/**
+ * Removes what a daemon that is gone left behind. Only under the lock: else one that starts just now
+ * would lose its files.
+ */
+export function removeStale(home: HomePaths, file: DaemonFile): void {
+  try {
+    const lock = lockHome(home);
+    try {
+      if (readDaemonFile(home)?.birth === file.birth) removeDaemonFiles(home, file.socket);
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    // Somebody works here, or the home can only be read; stale files harm nobody.
+    if (!(error instanceof Refusal)) throw error;
+  }
+}
+
+/** Removes the file and the socket. Hold the lock. */
+export function removeDaemonFiles(home: HomePaths, socket: string): void {
+  removeSocket(socket);
+  rmSync(pathOf(home), { force: true });
+}
+
+/** Removes a socket; anything else at that path stays. */
+export function removeSocket(path: string): void {
+  try {
+    if (lstatSync(path).isSocket()) rmSync(path, { force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}

@@ -1,0 +1,68 @@
+import { mkdirSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { getRotatingFileSink } from "@logtape/file";
+import { configure, dispose, type LogRecord } from "@logtape/logtape";
+import type { HomePaths } from "#src/command/services.ts";
+import { fileFailure } from "../file-failure.ts";
+import { formatJsonLine, formatTextLine, type LogLevel } from "./log-record.ts";
+
+/** A log file of this size is set aside as `psionic.log.1`. */
+export const logFileMaximumBytes = 8 * 1024 * 1024;
+/** Files set aside that are kept; older ones are overwritten. */
+export const logFileMaximum = 4;
+
+export const logPath = (home: HomePaths) => join(home.root, "logs", "psionic.log");
+
+/** Makes the folder of the logs, the owner's alone. */
+export function prepareLogs(home: HomePaths): string {
+  const folder = join(home.root, "logs");
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileFailure(error, "make directory", folder);
+  }
+  return folder;
+}
+
+/**
+ * Sends what the daemon logs to its rotating file, and to stderr where a service manager reads it. A
+ * disk that cannot be written costs log lines, never the daemon.
+ */
+export async function openLog(
+  home: HomePaths,
+  options: { readonly level: LogLevel; readonly toStderr: boolean },
+): Promise<{ close(): Promise<void> }> {
+  prepareLogs(home);
+  const file = getRotatingFileSink(logPath(home), {
+    maxSize: logFileMaximumBytes,
+    maxFiles: logFileMaximum,
+    formatter: formatJsonLine,
+    // Every record goes out at once; while one write is under way the next ones gather.
+    nonBlocking: true,
+    bufferSize: 0,
+  });
+  const sinks = { file, ...(options.toStderr ? { stderr: writeToStderr } : {}) };
+  const names = Object.keys(sinks) as (keyof typeof sinks)[];
+  await configure({
+    reset: true,
+    sinks: sinks as Record<string, (record: LogRecord) => void>,
+    loggers: [
+      { category: "psionic", lowestLevel: options.level, sinks: names },
+      // The library's own troubles, a full disk above all, have no better place than stderr.
+      {
+        category: ["logtape", "meta"],
+        lowestLevel: "error",
+        sinks: options.toStderr ? ["stderr"] : [],
+      },
+    ],
+  });
+  return { close: dispose };
+}
+
+function writeToStderr(record: LogRecord): void {
+  try {
+    writeSync(2, formatTextLine(record));
+  } catch {
+    // Nobody reads it any more.
+  }
+}

@@ -1,0 +1,180 @@
+import * as v from "valibot";
+import type { CommandContext } from "#src/command/define.ts";
+import { defineCommand } from "#src/command/registry.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { buildInfo } from "../build.ts";
+import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
+import { durationMs, drainParameter } from "./duration.ts";
+import { logLevels } from "./log-record.ts";
+import { pageLink } from "./page-link.ts";
+
+/** How long `up` waits for a daemon that is just starting, where the home is taken. */
+const otherStartMs = 5_000;
+const lookMs = 50;
+
+const parameters = v.strictObject({
+  host: v.optional(
+    v.pipe(v.string(), v.nonEmpty(), v.description("address of the page and the commands")),
+    "127.0.0.1",
+  ),
+  port: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(0),
+      v.maxValue(65_535),
+      v.description("port of the page and the commands; 0 for any free one"),
+    ),
+    7421,
+  ),
+  detach: v.optional(
+    v.pipe(v.boolean(), v.description("return when the daemon answers, and leave it running")),
+    false,
+  ),
+  drain: drainParameter,
+  allowRemote: v.optional(
+    v.pipe(v.boolean(), v.description("let --host be an address that other machines reach")),
+    false,
+  ),
+  logLevel: v.optional(
+    v.pipe(v.picklist(logLevels), v.description("the least level that is logged")),
+    "info",
+  ),
+});
+
+type Parameters = v.InferOutput<typeof parameters>;
+
+const result = v.object({
+  state: v.picklist(["running", "started", "stopped"]),
+  pid: v.number(),
+  startedMs: v.number(),
+  url: v.string(),
+  /** The page's address with the token; null where nobody asked for it. */
+  page: v.nullable(v.string()),
+  socket: v.string(),
+  home: v.string(),
+});
+
+type Result = v.InferOutput<typeof result>;
+
+defineCommand({
+  name: "up",
+  summary: "Start the daemon of this home: the page, the doors, trainings that outlive a terminal.",
+  access: "owner",
+  localOnly: true,
+  endsOnInterrupt: true,
+  flow: "node",
+  parameters,
+  result,
+  examples: ["psionic up --detach", "psionic up", "psionic up --port 0"],
+  async run(request, context): Promise<Result> {
+    const { services } = context;
+    checkHost(request);
+    if (services.daemon !== null) return stateOf("running", services.daemon.file, context, true);
+    const running = await findRunningDaemon(services.home);
+    if (running !== null) return stateOf("running", running, context, true);
+    if (!request.detach) return runInForeground(request, context);
+    const { startDetached } = await import("./detach.ts");
+    const started = await startDetached(services.home, wordsOf(request), services.clock);
+    return stateOf("started", started, context, true);
+  },
+  view: (screen) => ({
+    event(event) {
+      if (event.type !== "listening") return;
+      const { url, page } = event as unknown as { url: string; page: string | null };
+      screen.note(`this node is up; Ctrl-C stops it in order`);
+      screen.print(page ?? url);
+      if (page === null) screen.note("`psionic up` prints the page's address with its token");
+    },
+    result({ state, pid, page, url }) {
+      if (state === "stopped") return screen.note("this node is down");
+      screen.note(`this node ${state === "started" ? "is up" : "is up already"}, process ${pid}`);
+      screen.print(page ?? url);
+      screen.note("psionic status · psionic logs -f · psionic down");
+    },
+  }),
+});
+
+function stateOf(
+  state: Result["state"],
+  { pid, startedMs, url, socket }: DaemonFile,
+  { services }: Pick<CommandContext, "services">,
+  withToken: boolean,
+): Result {
+  const { home } = services;
+  const page = withToken ? pageLink(home, url) : null;
+  return { state, pid, startedMs, url, page, socket, home: home.root };
+}
+
+/** The daemon itself: until a signal, or until it is asked to stop. */
+async function runInForeground(request: Parameters, context: CommandContext): Promise<Result> {
+  const { services, signal, emit } = context;
+  const running = await takeHome(context);
+  if (running !== null) return stateOf("running", running, context, true);
+  const { openLog } = await import("./log.ts");
+  const { Daemon } = await import("./daemon.ts");
+  const { pageAssets } = await import("./page-assets.ts");
+  const { isServed } = await import("./served.ts");
+  const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
+  const drainMs = durationMs(request.drain);
+  try {
+    const daemon = new Daemon(services, {
+      registry: services.registry,
+      host: request.host,
+      port: request.port,
+      version: (await buildInfo()).version,
+      assets: await pageAssets(),
+    });
+    await daemon.start();
+    const { file, nodeId, epoch } = daemon;
+    // The token is for whoever sits here: not for a service manager's journal.
+    const page = services.interaction.canAsk ? pageLink(services.home, file.url) : null;
+    emit({ type: "listening", nodeId, epoch, pid: file.pid, url: file.url, page });
+    const interrupted = Promise.withResolvers<number>();
+    const interrupt = () => interrupted.resolve(drainMs);
+    signal.addEventListener("abort", interrupt, { once: true });
+    if (signal.aborted) interrupt();
+    await daemon.end(await Promise.race([daemon.stopAsked, interrupted.promise]));
+    return stateOf("stopped", file, context, false);
+  } finally {
+    await log.close();
+  }
+}
+
+/** Takes the home's lock, or gives the daemon that has it. Refused with `home_locked`. */
+async function takeHome({ services }: CommandContext): Promise<DaemonFile | null> {
+  const { clock } = services;
+  const deadlineMs = clock.monotonicMs() + otherStartMs;
+  for (;;) {
+    try {
+      services.lock();
+      return null;
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== "home_locked") throw error;
+      const daemon = await findRunningDaemon(services.home);
+      if (daemon !== null) return daemon;
+      if (clock.monotonicMs() > deadlineMs) throw error;
+      await clock.sleep(lookMs);
+    }
+  }
+}
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
+
+function checkHost({ host, allowRemote }: Parameters): void {
+  if (allowRemote || loopback.test(host)) return;
+  throw new Refusal(
+    "host_not_loopback",
+    `${host} can be reached from other machines, and whoever has the token then owns this node; the token would travel unencrypted`,
+    "keep 127.0.0.1 and reach it through `ssh -L 7421:127.0.0.1:7421 THIS-MACHINE`, or add --allow-remote on a network you trust",
+    { host },
+  );
+}
+
+/** The same request as words, for the process that does it. */
+function wordsOf({ host, port, drain, allowRemote, logLevel }: Parameters): string[] {
+  return [
+    ...["--host", host, "--port", String(port), "--drain", drain, "--log-level", logLevel],
+    ...(allowRemote ? ["--allow-remote"] : []),
+  ];
+}
