@@ -244,6 +244,37 @@ describe("A-6 a call admitted by a grant", () => {
     expect(said).toEqual(["use lend", "finish"]);
   });
 
+  test("A-6 a lent call made by one that trust admits is counted as its own", async () => {
+    const { said, grants } = recordingGrants();
+    const registry = registryOf(
+      command("open", { access: "safe", run: (_, context) => context.call("lend", {}) }),
+      command("lend", { access: "member" }),
+    );
+    await dispatch(call(registry, peer("provisional", {}), { grants }), "open", {});
+    expect(said).toEqual(["use lend", "bytes 6", "finish"]);
+  });
+
+  test("A-6 a call within a use is judged as such and counted no second time", async () => {
+    const { said, grants } = recordingGrants();
+    const judged: boolean[] = [];
+    const judging: Grants = {
+      ...grants,
+      judge(_caller, _name, withinUse) {
+        judged.push(withinUse === true);
+        return null;
+      },
+    };
+    const registry = registryOf(
+      command("lend", { access: "member", run: (_, context) => context.call("inner", {}) }),
+      command("inner", { access: "member", run: (_, context) => context.call("innermost", {}) }),
+      command("innermost", { access: "member" }),
+    );
+    const caller = peer("provisional", {});
+    await dispatch(call(registry, caller, { grants: judging }), "lend", {});
+    expect(judged).toEqual([false, true, true]);
+    expect(said).toEqual(["use lend", "bytes 11", "finish"]);
+  });
+
   test("A-6 a used-up grant ends the call with its refusal", async () => {
     const { used, grants } = recordingGrants();
     const exhausted = new Refusal("not_authorised", "used up", "ask for more");
