@@ -105,7 +105,7 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
       return {
         pid: child.pid,
         async write(bytes) {
-          child.stdin.write(bytes);
+          await child.stdin.write(bytes);
           await child.stdin.flush();
         },
         endInput: () => void child.stdin.end(),

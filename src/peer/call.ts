@@ -27,6 +27,7 @@ export interface CallerParts {
   readonly random: Random;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  readonly trust: Pick<PeerTrust, "find">;
 }
 
 /**
@@ -35,8 +36,7 @@ export interface CallerParts {
  */
 export async function meetPeer(
   line: PeerLine,
-  parts: Pick<CallerParts, "random" | "clock" | "signal">,
-  trust: PeerTrust,
+  parts: Pick<CallerParts, "random" | "clock" | "signal" | "trust">,
   expected?: string,
 ): Promise<Hello> {
   const { bytes, challenge } = askHello(parts.random);
@@ -47,7 +47,7 @@ export async function meetPeer(
   try {
     const answer = await Promise.race([line.receive(), late]);
     if (answer === null) throw unreachable();
-    const hello = readHello(answer, challenge, trust);
+    const hello = readHello(answer, challenge, parts.clock.wallMs(), parts.trust);
     if (expected === undefined || hello.sender === expected) return hello;
     throw new Refusal(
       "peer_unexpected",

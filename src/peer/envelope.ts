@@ -7,6 +7,7 @@ import type { NodeIdentity } from "#src/receipt/identity.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { rememberCall } from "./call-ids.ts";
+import { keyInUse } from "./key-in-use.ts";
 import {
   callIdShape,
   keyShape,
@@ -63,6 +64,8 @@ export interface PeerTrust {
     publicKey: string,
     rotations?: readonly Receipt[],
   ): { readonly nodeId: string; readonly registered: Trust };
+  /** What is known of a node: the rotations it has shown before, oldest first. */
+  find(nodeId: string): { readonly history: readonly Receipt[] } | null;
 }
 
 /** A call whose sender is certain: of the right shape, for this node, signed. */
@@ -151,11 +154,12 @@ export function admitCall(
   { envelope }: SignedCall,
   parts: { readonly trust: PeerTrust; readonly store: Store; readonly nowMs: number },
 ): OpenedCall {
-  const { callId, sender, key, rotations, sentMs, name, parameters, grant } = envelope;
+  const { callId, sender, key, sentMs, name, parameters, grant } = envelope;
   const { trust, store, nowMs } = parts;
   return store.transaction(() => {
     if (Math.abs(nowMs - sentMs) > freshnessMs) throw stale(envelope, nowMs);
-    const { nodeId, registered } = trust.lookup(key, rotations);
+    const known = trust.find(sender)?.history ?? [];
+    const { nodeId, registered } = trust.lookup(key, keyInUse(envelope, known, nowMs));
     if (nodeId !== sender) throw forged(`its key belongs to ${nodeId}`, envelope);
     rememberCall(store, { key, callId, sentMs }, nowMs - freshnessMs);
     return {

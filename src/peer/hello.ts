@@ -4,6 +4,7 @@ import type { Random } from "#src/port/random.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { PeerTrust, Signer } from "./envelope.ts";
+import { keyInUse } from "./key-in-use.ts";
 import {
   callIdShape,
   keyShape,
@@ -82,18 +83,22 @@ export function answerHello(
 }
 
 /**
- * Reads the answer: signed over this challenge by a key that is the node's. The trust registry says
- * which node a key stands for, its rotations considered. Refused with `hello_forged`.
+ * Reads the answer: signed over this challenge by a key that is the node's. Refused with
+ * `hello_forged`, and as `keyInUse` refuses.
  */
-export function readHello(bytes: Uint8Array, challenge: string, trust: PeerTrust): Hello {
+export function readHello(
+  bytes: Uint8Array,
+  challenge: string,
+  nowMs: number,
+  trust: Pick<PeerTrust, "find">,
+): Hello {
   const document = readCanonical(bytes);
   const parsed = v.safeParse(helloSchema, document);
   if (!parsed.success) throw forged("it is no hello");
   const hello = parsed.output;
   if (!isSigned(document)) throw forged("its signature is wrong");
   if (hello.challenge !== challenge) throw forged("it answers another question");
-  if (trust.lookup(hello.key, hello.rotations).nodeId !== hello.sender)
-    throw forged(`its key is not that of ${hello.sender}`);
+  keyInUse(hello, trust.find(hello.sender)?.history ?? [], nowMs);
   return hello;
 }
 

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { isFact, type Facts } from "#src/receipt/receipt.ts";
+import { receiptSchema } from "#src/receipt/parse-receipt.ts";
+import { rotationMaximum } from "#src/receipt/rotation.ts";
 import { isObject, type JsonObject } from "./signed-document.ts";
 
 /** What documents between nodes are made of; each is bounded. */
@@ -21,23 +22,5 @@ export const objectShape = v.custom<JsonObject>(isObject, "must be an object");
 /** Wall-clock milliseconds since the Unix epoch. */
 export const timeShape = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
-/** Rotations an author may attach: enough for a key a month over a year. */
-export const rotationMaximum = 16;
-
-/** A receipt as it stands; who reads it verifies it. */
-const receiptShape = v.strictObject({
-  type: v.literal("psionic-receipt"),
-  version: v.literal(1),
-  author: nodeIdShape,
-  key: keyShape,
-  sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  previous: digestShape,
-  atMs: timeShape,
-  kind: v.pipe(v.string(), v.maxLength(100)),
-  subject: v.pipe(v.string(), v.maxLength(200)),
-  body: v.custom<Facts>((value) => isObject(value) && isFact(value), "must hold no floats"),
-  signature: signatureShape,
-  countersignature: v.exactOptional(v.strictObject({ key: keyShape, signature: signatureShape })),
-});
-
-export const rotationsShape = v.pipe(v.array(receiptShape), v.maxLength(rotationMaximum));
+/** The rotations of a key from its node's first one on, oldest first; who reads them verifies them. */
+export const rotationsShape = v.pipe(v.array(receiptSchema), v.maxLength(rotationMaximum));

@@ -24,8 +24,8 @@ export async function callThrough(
   },
   { signal, emit }: Pick<CommandContext, "signal" | "emit">,
 ): Promise<unknown> {
-  // The trust registry and the grants write receipts without waiting.
-  const { author } = await services.receipts.open();
+  const log = await services.receipts.open();
+  const { author } = log;
   const words = splitWords(call.via);
   signal.throwIfAborted();
   const program = services.programs.spawnProgram(words);
@@ -34,10 +34,10 @@ export async function callThrough(
   try {
     const line = lineOf(program);
     const { clock, random, trust } = services;
-    const parts = { clock, random, signal };
-    const peer = await meetPeer(line, parts, trust, call.to);
+    const parts = { clock, random, trust, signal };
+    const peer = await meetPeer(line, parts, call.to);
     emit({ type: "peer.met", node: peer.sender, mesh: peer.mesh, command: call.name });
-    const { rotations } = ownFacts(services, author);
+    const { rotations } = ownFacts(log);
     const grant = presentedGrant(services, peer.sender);
     const result = await callPeer(
       line,

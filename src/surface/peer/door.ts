@@ -35,12 +35,12 @@ export async function answerPeer(
   send: (frame: Uint8Array) => void,
 ): Promise<void> {
   // The gate writes receipts without waiting, so the log is opened before anybody is judged.
-  const { author } = await parts.services.receipts.open();
+  const log = await parts.services.receipts.open();
+  const { author } = log;
   let replies = new ReplyWriter(author, unattributed(bytes), send);
   try {
     const document = readCanonical(bytes);
-    if (isHelloQuestion(document))
-      return send(answerHello(document, author, ownFacts(parts.services, author)));
+    if (isHelloQuestion(document)) return send(answerHello(document, author, ownFacts(log)));
     const call = readCall(bytes, author);
     const { callId, sender } = call.envelope;
     replies = new ReplyWriter(author, { callId, sender, digest: call.digest }, send);
