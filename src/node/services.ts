@@ -4,7 +4,7 @@ import { registry } from "#src/command/registry.ts";
 import type { HomeLock, Interaction } from "#src/command/services.ts";
 import { GrantBook } from "#src/grant/grant-book.ts";
 import { TrustRegistry } from "#src/grant/trust-registry.ts";
-import { outsideTrainings, type Trainings } from "#src/train/trainings.ts";
+import { outsideTrainings } from "#src/train/trainings.ts";
 import { machineClock } from "./clock.ts";
 import { openConfiguration } from "./configuration.ts";
 import { machineDisk } from "./disk.ts";
@@ -33,8 +33,6 @@ export interface Composition {
 export function compose(options: {
   readonly home: string | undefined;
   readonly interaction: Interaction;
-  /** What trains in this process where it is a daemon. */
-  readonly trainings?: (services: Services) => Trainings;
 }): Composition {
   const environment = process.env;
   const home = homePaths(options.home, environment);
@@ -49,7 +47,6 @@ export function compose(options: {
     clock: machineClock,
   });
   const receipts = receiptService({ identity, clock: machineClock, store: openedStore });
-  let trainings: Trainings | null = null;
   const openedJournal = () => (journal ??= new Journal(openedStore(), machineClock));
   const trust = new TrustRegistry({ store: openedStore, clock: machineClock, receipts });
   const services: Services = {
@@ -74,9 +71,7 @@ export function compose(options: {
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
     runtime: thisRuntime(thisMachine, environment),
-    get trainings() {
-      return (trainings ??= options.trainings?.(services) ?? outsideTrainings);
-    },
+    trainings: outsideTrainings,
     interaction: options.interaction,
     daemon: null,
     registry,

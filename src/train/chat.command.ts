@@ -24,6 +24,15 @@ defineCommand({
     threads: threadsParameter("1"),
   }),
   positional: ["run"],
+  result: v.strictObject({
+    type: v.literal("chat"),
+    run: v.string(),
+    step: v.number(),
+    answers: v.number(),
+    /** Questions the model could not read. */
+    refused: v.number(),
+  }),
+  computes: true,
   examples: ["psionic chat latest"],
   async run({ run: wanted, threads, ...options }, { services, emit, signal }) {
     const { RunStore } = await import("./run-store.ts");
@@ -64,7 +73,7 @@ defineCommand({
     } finally {
       model.release();
     }
-    return { type: "chat", run: run.id, step: model.step, answers, refused: failures };
+    return { type: "chat" as const, run: run.id, step: model.step, answers, refused: failures };
   },
   view: (screen) => ({
     event(event) {

@@ -14,6 +14,17 @@ defineCommand({
     step: stepParameter,
   }),
   positional: ["run"],
+  computes: true,
+  paths: ["out"],
+  result: v.strictObject({
+    run: v.string(),
+    name: v.string(),
+    to: v.string(),
+    directory: v.string(),
+    step: v.number(),
+  }),
+  computes: true,
+  paths: ["out"],
   examples: ["psionic export latest --to hf --out model"],
   async run({ run: wanted, to, out, step }, { services }) {
     const { RunStore } = await import("./run-store.ts");

@@ -2,6 +2,7 @@
  * A daemon that is nothing but its trainings, for tests that kill it: it takes calls as JSON lines and
  * answers with JSON lines. Started with a role's word it takes that role, as the executable does.
  */
+import type { Services } from "#src/command/define.ts";
 import { dispatch } from "#src/command/dispatch.ts";
 import { registry } from "#src/command/registry.ts";
 import { runRole } from "#src/node/roles.ts";
@@ -21,7 +22,7 @@ import "./train.command.ts";
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 async function serve(): Promise<void> {
-  const { services, close } = compose({
+  const { services: base, close } = compose({
     home: undefined,
     interaction: {
       canAsk: false,
@@ -29,8 +30,11 @@ async function serve(): Promise<void> {
       readLine: async () => null,
       askSecret: async () => "",
     },
-    trainings: (composed) => new NodeTrainings(composed),
   });
+  // Services open when they are first asked for, so they are inherited rather than copied.
+  const services = Object.create(base) as Services;
+  const trainings = new NodeTrainings(services);
+  Object.defineProperty(services, "trainings", { value: trainings });
   services.lock();
   await services.identity.openOrCreate();
   await services.trainings.resumeWanted();

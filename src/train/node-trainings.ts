@@ -93,9 +93,11 @@ export class NodeTrainings implements Trainings {
 
   async resumeWanted(): Promise<void> {
     const runs = new RunStore(this.services.store);
-    runs.closeAbandoned();
+    // Whoever was quicker than this has closed what was abandoned.
+    if (this.#slot === null) runs.closeAbandoned();
     for (const { run: id, options } of this.#intents.wanted()) {
       const { state } = runs.byId(id);
+      if (this.#slot?.run?.id === id) continue;
       const isOpen = state === "interrupted" || state === "planned" || state === "running";
       if (!isOpen || this.#slot !== null) {
         this.#intents.drop(id);

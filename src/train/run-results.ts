@@ -11,6 +11,24 @@ const figure = orNull(v.number());
 export const namedRunResult = v.strictObject({ run: text, name: text });
 export const stoppedRunResult = v.strictObject({ run: text, name: text, state: text });
 
+export const trainResult = v.strictObject({
+  type: v.picklist(["done", "interrupted"]),
+  run: text,
+  name: text,
+  steps: natural,
+  tokens: natural,
+  loss: figure,
+  valLoss: figure,
+  bitsPerByte: v.optional(v.number()),
+  exactMatch: v.optional(v.number()),
+  /** State digest after the last step. */
+  digest: text,
+  tokensPerSecond: v.number(),
+  percentOfPeak: figure,
+  seconds: v.number(),
+  resume: v.optional(text),
+});
+
 export const runsResult = v.strictObject({
   runs: v.array(
     v.strictObject({

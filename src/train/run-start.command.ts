@@ -14,7 +14,7 @@ defineCommand({
   result: namedRunResult,
   examples: ["psionic run start book.txt", "psionic run start --resume book"],
   place: "daemon",
-  paths: ["files"],
+  paths: ["files", { key: "tokenizer", words: ["byte", "char", "bpe"] }],
   run: (request, { services, emit }) => services.trainings.start(request, emit),
   view: (screen) => ({
     result({ name, run }) {

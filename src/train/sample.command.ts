@@ -8,6 +8,17 @@ import {
   threadsParameter,
 } from "./parameter-entries.ts";
 
+const sampleResult = v.strictObject({
+  type: v.literal("sample"),
+  run: v.string(),
+  /** Completed steps of the checkpoint that was used. */
+  step: v.number(),
+  prompt: v.string(),
+  text: v.string(),
+  tokens: v.number(),
+  tokensPerSecond: v.number(),
+});
+
 defineCommand({
   name: "sample",
   summary: "Text from a run's model.",
@@ -32,6 +43,8 @@ defineCommand({
     isa: isaParameter,
   }),
   positional: ["run"],
+  result: sampleResult,
+  computes: true,
   examples: ['psionic sample latest --prompt "The sea"', "psionic sample book --temperature 0"],
   async run({ run: wanted, prompt, step, threads, isa, ...sampling }, { services, emit, signal }) {
     const { RunStore } = await import("./run-store.ts");
@@ -74,7 +87,7 @@ defineCommand({
     }
     const seconds = (services.clock.monotonicMs() - startMs) / 1000;
     return {
-      type: "sample",
+      type: "sample" as const,
       run: run.id,
       step: model.step,
       prompt,

@@ -1,6 +1,7 @@
 import { defineCommand } from "#src/command/registry.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- declares the service
 import "./trainings.ts";
+import { trainResult } from "./run-results.ts";
 import { trainParameters } from "./train-parameters.ts";
 import { trainView } from "./train-view.ts";
 
@@ -12,8 +13,9 @@ defineCommand({
   parameters: trainParameters,
   positional: ["files"],
   examples: ["psionic train book.txt", "psionic train", "psionic train --resume latest"],
+  result: trainResult,
   place: "node",
-  paths: ["files"],
+  paths: ["files", { key: "tokenizer", words: ["byte", "char", "bpe"] }],
   run: (request, context) => context.services.trainings.train(request, context),
   view: trainView,
 });

@@ -13,6 +13,17 @@ defineCommand({
     tensors: v.optional(v.pipe(v.boolean(), v.description("list every tensor's root")), false),
   }),
   positional: ["run"],
+  result: v.strictObject({
+    type: v.literal("digest"),
+    run: v.string(),
+    name: v.string(),
+    step: v.number(),
+    digest: v.string(),
+    tensors: v.optional(
+      v.array(v.strictObject({ name: v.string(), shape: v.array(v.number()), root: v.string() })),
+    ),
+  }),
+  computes: true,
   examples: ["psionic digest latest", "psionic digest latest --tensors"],
   async run({ run: wanted, step, tensors }, { services }) {
     const { RunStore } = await import("#src/train/run-store.ts");
@@ -21,12 +32,14 @@ defineCommand({
     const run = runs.resolve(wanted);
     const state = await digestRun(run, runs, services, step);
     return {
-      type: "digest",
+      type: "digest" as const,
       run: run.id,
       name: run.name,
       step: state.step,
       digest: state.digest,
-      ...(tensors ? { tensors: state.tensors } : {}),
+      ...(tensors
+        ? { tensors: state.tensors.map((each) => ({ ...each, shape: [...each.shape] })) }
+        : {}),
     };
   },
   view: (screen) => ({

@@ -20,6 +20,20 @@ defineCommand({
     isa: isaParameter,
   }),
   positional: ["run"],
+  result: v.strictObject({
+    type: v.literal("replayed-all"),
+    run: v.string(),
+    name: v.string(),
+    from: v.number(),
+    to: v.number(),
+    /** Completed steps of the state it started from; 0 is the seed. */
+    startedFrom: v.number(),
+    comparedSteps: v.number(),
+    comparedStates: v.number(),
+    backend: v.string(),
+    digest: v.string(),
+  }),
+  computes: true,
   examples: ["psionic replay latest --steps 100..120"],
   async run({ run: wanted, steps, threads, isa }, { services, emit, signal }) {
     const { RunStore } = await import("#src/train/run-store.ts");
@@ -39,7 +53,7 @@ defineCommand({
       emit,
       signal,
     );
-    return { type: "replayed-all", run: run.id, name: run.name, ...stretch, ...report };
+    return { type: "replayed-all" as const, run: run.id, name: run.name, ...stretch, ...report };
   },
   view: (screen) => ({
     event(event) {
