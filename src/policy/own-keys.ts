@@ -13,7 +13,7 @@ const rotationMaximum = 1_000;
 export function ownKeys(log: ReceiptLog): ReadonlySet<string> {
   const { nodeId, key } = log.author;
   const keys = new Set([key.publicKey]);
-  const filter = { author: nodeId, kind: "identity.rotated", limit: rotationMaximum };
+  const filter = { author: nodeId, kind: "key.rotated", limit: rotationMaximum };
   for (const { receipt } of log.list(filter)) {
     const second = receipt.countersignature;
     if (second === undefined || !bothSigned(receipt, second)) continue;

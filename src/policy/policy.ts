@@ -4,6 +4,7 @@ import { canonicalText, digestBytes, digestJson, type Digest } from "#src/codec/
 import { signBytes, verifyBytes, type SigningKey } from "#src/receipt/signature.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkExpression, ExpressionFault, expressionMaximum } from "./expression.ts";
+import { plainJson } from "./plain.ts";
 import {
   declarationMaximum,
   knownSignals,
@@ -115,8 +116,7 @@ export function checkPolicy(written: unknown): PolicyContent {
     });
   }
   const policy: PolicyContent = parsed.output;
-  if (!canonicalText(policy).isWellFormed())
-    throw wrong("it holds half a character", "write it in UTF-8");
+  if (!plainJson(policy).isWhole) throw wrong("it holds half a character", "write it in UTF-8");
   checkDeclarations(policy.signals);
   checkRules(policy);
   return policy;
