@@ -38,6 +38,7 @@ defineCommand({
     ),
   }),
   positional: ["rows"],
+  computes: true,
   result: v.object({ rows: v.array(rowSchema) }),
   examples: ["psionic bench peak --seconds 0.1", "psionic bench train-c --seconds 0.1 --json"],
   async run({ rows: names, threads, isa, seconds }, { services, emit, signal }) {

@@ -87,8 +87,13 @@ export interface CommandDeclaration<
   readonly place?: "process" | "node" | "daemon";
   /** It loads kernels or computes for long: a daemon runs it in a child process of its own. */
   readonly computes?: boolean;
-  /** Parameters that name files of the caller's machine; a terminal makes them absolute. */
-  readonly paths?: readonly string[];
+  /**
+   * Parameters that name files of the caller's machine; a terminal makes them absolute. `words` are what
+   * else may stand there.
+   */
+  readonly paths?: readonly (
+    string | { readonly key: string; readonly words: readonly string[] }
+  )[];
   /** One-letter options at a terminal, by letter: `{ f: "follow" }`. */
   readonly letters?: Readonly<Record<string, string>>;
   /** It works until it is told to stop, so that a Ctrl-C or SIGTERM is its ordinary end: status 0. */

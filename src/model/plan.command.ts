@@ -47,6 +47,7 @@ defineCommand({
   flow: "model",
   parameters,
   positional: ["size"],
+  computes: true,
   examples: [
     "psionic plan --size small",
     "psionic plan gpt2 --batch 4 --context 64 --vocabulary 50257 --json",

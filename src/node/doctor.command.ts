@@ -15,6 +15,7 @@ defineCommand({
   summary: "What this machine can do, and what to fix first.",
   access: "owner",
   flow: "start",
+  computes: true,
   parameters: v.strictObject({}),
   result: v.object({
     passed: v.boolean(),

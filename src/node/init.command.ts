@@ -6,6 +6,7 @@ defineCommand({
   summary: "Make this machine's node identity (train and up do it by themselves).",
   access: "owner",
   flow: "node",
+  place: "node",
   parameters: v.strictObject({}),
   result: v.object({
     nodeId: v.string(),

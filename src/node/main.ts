@@ -30,6 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
     askSecret,
     readLine,
     pipe: openPipe(() => interrupt.abort(readerGone)),
+    findDaemon: async (services) => (await import("./daemon/forward.ts")).runningDaemon(services),
     compose(options) {
       const composition = compose(options);
       compositions.push(composition);

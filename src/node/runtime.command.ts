@@ -11,6 +11,7 @@ defineCommand({
   summary: "What this process really runs, with the digest of its execution identity.",
   access: "owner",
   flow: "proof",
+  computes: true,
   parameters: v.strictObject({}),
   result: v.object({
     identityDigest: v.string(),

@@ -14,8 +14,6 @@ defineCommand({
     step: stepParameter,
   }),
   positional: ["run"],
-  computes: true,
-  paths: ["out"],
   result: v.strictObject({
     run: v.string(),
     name: v.string(),

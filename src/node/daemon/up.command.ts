@@ -113,7 +113,7 @@ async function runInForeground(request: Parameters, context: CommandContext): Pr
   if (running !== null) return stateOf("running", running, context, true);
   const { openLog } = await import("./log.ts");
   const { Daemon } = await import("./daemon.ts");
-  const { pageAssets } = await import("./page-assets.ts");
+  const { webAssets } = await import("../web-assets.ts");
   const { isServed } = await import("./served.ts");
   const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
   const drainMs = durationMs(request.drain);
@@ -123,7 +123,7 @@ async function runInForeground(request: Parameters, context: CommandContext): Pr
       host: request.host,
       port: request.port,
       version: (await buildInfo()).version,
-      assets: await pageAssets(),
+      assets: webAssets(),
     });
     await daemon.start();
     const { file, nodeId, epoch } = daemon;

@@ -14,6 +14,13 @@ describe("A-2 paths of the caller", () => {
     });
   });
 
+  test("A-2 a word that is no path there stays one", () => {
+    const paths = [{ key: "tokenizer", words: ["byte", "bpe"] }];
+    const tokenizerOf = (tokenizer: string) => absolutePaths({ paths }, { tokenizer }, inHome);
+    expect(tokenizerOf("bpe")).toEqual({ tokenizer: "bpe" });
+    expect(tokenizerOf("own.json")).toEqual({ tokenizer: "/srv/texts/own.json" });
+  });
+
   test("A-2 what is no path is left for the schema", () => {
     expect(make({ file: 5, files: [true, ""] })).toEqual({ file: 5, files: [true, ""] });
     expect(make({})).toEqual({});

@@ -10,12 +10,14 @@ export function absolutePaths(
   parameters: Readonly<Record<string, unknown>>,
   directory: () => string = process.cwd,
 ): Record<string, unknown> {
-  const absolute = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(absolute);
-    return typeof value === "string" && value !== "" ? resolve(directory(), value) : value;
-  };
   const made = { ...parameters };
-  for (const key of command.paths ?? []) {
+  for (const path of command.paths ?? []) {
+    const { key, words } = typeof path === "string" ? { key: path, words: [] } : path;
+    const absolute = (value: unknown): unknown => {
+      if (Array.isArray(value)) return value.map(absolute);
+      const isPath = typeof value === "string" && value !== "" && !words.includes(value);
+      return isPath ? resolve(directory(), value) : value;
+    };
     if (Object.hasOwn(made, key)) made[key] = absolute(made[key]);
   }
   return made;
