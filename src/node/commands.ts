@@ -6,6 +6,7 @@
 import "#src/demo/demo.command.ts";
 import "./init.command.ts";
 import "./identity.command.ts";
+import "./identity-keys.command.ts";
 import "#src/grant/trust.command.ts";
 import "./config-show.command.ts";
 import "./daemon/up.command.ts";

@@ -3,17 +3,30 @@ import type { HomePaths, IdentityService } from "#src/command/services.ts";
 import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
 import type { Random } from "#src/port/random.ts";
+import type { Store } from "#src/port/store.ts";
 import { createIdentity, keyMissing, loadIdentity } from "#src/receipt/identity.ts";
+import { ReceiptArchive } from "#src/receipt/receipt-log.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** The identity of one home. */
 export function identityService(
   home: HomePaths,
-  parts: { readonly disk: Disk; readonly random: Random; readonly clock: Clock },
+  parts: {
+    readonly disk: Disk;
+    readonly random: Random;
+    readonly clock: Clock;
+    /** Where the chain is, which settles what key files leave open. */
+    readonly store?: () => Store;
+  },
 ): IdentityService {
   const place = { disk: parts.disk, directory: home.identity };
+  const { store } = parts;
+  const chain =
+    store === undefined
+      ? undefined
+      : () => (existsSync(home.database) ? new ReceiptArchive(store()).rotations() : []);
   const load = async () => {
-    const identity = await loadIdentity(place);
+    const identity = await loadIdentity(place, chain);
     if (identity === null && holdsState(home)) throw keyMissing(place);
     return identity;
   };

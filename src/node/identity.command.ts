@@ -3,7 +3,10 @@ import * as v from "valibot";
 import type { Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { openBackup, sealBackup } from "#src/receipt/identity-backup.ts";
-import { describedNodeId, writeIdentity } from "#src/receipt/identity.ts";
+import { describedNodeId, writeIdentity, type NodeIdentity } from "#src/receipt/identity.ts";
+import { readRotations } from "#src/receipt/key-files.ts";
+import { ReceiptArchive } from "#src/receipt/receipt-log.ts";
+import { historyEndingIn, keyStanding } from "#src/receipt/rotation.ts";
 import { nodeIdOf } from "#src/receipt/signature.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
@@ -12,6 +15,15 @@ const identityResult = v.object({
   publicKey: v.string(),
   bornMs: v.number(),
   home: v.string(),
+});
+
+const keyResult = v.object({
+  key: v.string(),
+  standing: v.picklist(["current", "overlapping", "retired"]),
+  /** When a rotation introduced it; null for the first key. */
+  sinceMs: v.nullable(v.number()),
+  rotatedMs: v.nullable(v.number()),
+  overlapUntilMs: v.nullable(v.number()),
 });
 
 const passphraseFile = v.optional(
@@ -26,25 +38,45 @@ const passphraseMinLength = 8;
 
 defineCommand({
   name: "identity/show",
-  summary: "This node's id, public key and birth time.",
+  summary: "This node's id, its keys with the time each counts for, and its birth.",
   access: "owner",
   flow: "node",
   parameters: v.strictObject({}),
-  result: identityResult,
+  result: v.object({ ...identityResult.entries, keys: v.array(keyResult) }),
   examples: ["psionic identity show"],
   async run(_parameters, { services }) {
-    const { nodeId, publicKey, bornMs } = await services.identity.open();
-    return { nodeId, publicKey, bornMs, home: services.home.root };
+    const identity = await services.identity.open();
+    const { nodeId, publicKey, bornMs } = identity;
+    const keys = keysOf(identity, services.clock.wallMs());
+    return { nodeId, publicKey, bornMs, home: services.home.root, keys };
   },
   view: (screen) => ({
-    result({ nodeId, publicKey, bornMs, home }) {
+    result({ nodeId, publicKey, bornMs, home, keys }) {
       screen.print(`node   ${nodeId}`);
       screen.print(`key    ${publicKey}`);
       screen.print(`born   ${new Date(bornMs).toISOString()}`);
       screen.print(`home   ${home}`);
+      for (const { key, standing, rotatedMs, overlapUntilMs } of keys.slice(0, -1)) {
+        const [rotated, until] = [rotatedMs, overlapUntilMs].map((ms) =>
+          new Date(ms ?? 0).toISOString(),
+        );
+        screen.print(`former ${key}  rotated ${rotated}, ${standing}, window until ${until}`);
+      }
     },
   }),
 });
+
+/** Every key of a node, first to current, as it stands now. */
+function keysOf(identity: NodeIdentity, nowMs: number): v.InferOutput<typeof keyResult>[] {
+  const history = historyEndingIn(identity.publicKey, identity.rotations);
+  return history.keys.map(({ key, sinceMs, rotated }) => ({
+    key,
+    standing: keyStanding(history, key, nowMs).standing as "current" | "overlapping" | "retired",
+    sinceMs,
+    rotatedMs: rotated?.atMs ?? null,
+    overlapUntilMs: rotated?.untilMs ?? null,
+  }));
+}
 
 defineCommand({
   name: "identity/backup",
@@ -56,6 +88,7 @@ defineCommand({
     passphraseFile,
   }),
   positional: ["file"],
+  paths: ["file", "passphraseFile"],
   result: v.object({ nodeId: v.string(), file: v.string() }),
   examples: ["psionic identity backup node-key.json"],
   async run({ file, passphraseFile }, { services }) {
@@ -86,16 +119,17 @@ defineCommand({
     passphraseFile,
   }),
   positional: ["file"],
+  paths: ["file", "passphraseFile"],
   result: identityResult,
   examples: ["psionic identity restore node-key.json"],
   async run({ file, passphraseFile }, { services }) {
     const text = await services.disk.readText(resolve(file));
     const passphrase = await readPassphrase(services, passphraseFile, false);
-    const { key, bornMs } = openBackup(text, passphrase);
+    const { key, bornMs, rotations } = openBackup(text, passphrase);
     services.lock();
     const place = { disk: services.disk, directory: services.home.identity };
     const present = await describedNodeId(place);
-    const restored = nodeIdOf(key.publicKey);
+    const restored = nodeIdOf(rotations[0]?.key ?? key.publicKey);
     if (present !== null && present !== restored) {
       throw new Refusal(
         "identity_exists",
@@ -104,7 +138,9 @@ defineCommand({
         { present, restored },
       );
     }
-    const { nodeId, publicKey } = await writeIdentity(place, key, bornMs);
+    const knownCount = await knownRotations(services, restored);
+    if (knownCount > rotations.length) throw backupOutdated(restored, rotations.length, knownCount);
+    const { nodeId, publicKey } = await writeIdentity(place, { key, bornMs, rotations });
     return { nodeId, publicKey, bornMs, home: services.home.root };
   },
   view: (screen) => ({
@@ -114,6 +150,25 @@ defineCommand({
     },
   }),
 });
+
+/** Rotations of a node that this home knows of, by its files or its chain, whichever has more. */
+async function knownRotations(services: Services, nodeId: string): Promise<number> {
+  const place = { disk: services.disk, directory: services.home.identity };
+  const file = await readRotations(place);
+  const inFile = typeof file !== "string" && file.nodeId === nodeId ? file.rotations.length : 0;
+  if ((await services.disk.stat(services.home.database)) === null) return inFile;
+  return Math.max(inFile, new ReceiptArchive(services.store).rotations(nodeId).length);
+}
+
+/** A key from before a rotation signs nothing that anybody accepts; it must not replace the present. */
+function backupOutdated(nodeId: string, inBackup: number, known: number): Refusal {
+  return new Refusal(
+    "backup_wrong",
+    `the backup is from before the last rotation of the key of ${nodeId}`,
+    "restore a backup that was made after it",
+    { nodeId, rotationsInBackup: inBackup, rotationsKnown: known },
+  );
+}
 
 /** From the file, else PSIONIC_PASSPHRASE, else asked; twice where a typing error would cost. */
 async function readPassphrase(

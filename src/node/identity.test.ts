@@ -64,7 +64,7 @@ describe("I-1 node identity", () => {
     ["missing", () => null],
     ["empty", () => ""],
     ["not JSON", () => "hello"],
-    ["of another node", (text) => text.replace(/psn[a-z2-7]{32}/, `psn${"a".repeat(32)}`)],
+    ["without a node id", (text) => text.replace(/psn[a-z2-7]{32}/, "psn")],
     ["cut off after the birth time", (text) => text.slice(0, text.indexOf("\n}") + 1)],
     ["with a key of another node", (text) => text.replace(/"[0-9a-f]{64}"/, `"${"0".repeat(64)}"`)],
   ];
@@ -87,6 +87,15 @@ describe("I-1 node identity", () => {
       publicKey: made.publicKey,
       bornMs: healed.bornMs,
     });
+  });
+
+  test("I-1 a descriptor of another node beside a key without history is a refusal", async () => {
+    await service().openOrCreate();
+    const another = `psn${"a".repeat(32)}`;
+    const text = readFileSync(descriptorPath(), "utf8").replace(/psn[a-z2-7]{32}/, another);
+    writeFileSync(descriptorPath(), text);
+    expect(await codeOf(service().openOrCreate())).toBe("identity_history_missing");
+    expect(readFileSync(descriptorPath(), "utf8")).toBe(text);
   });
 
   test("I-1 a missing key with a descriptor is a refusal, never a new identity", async () => {
@@ -140,7 +149,9 @@ describe("I-1 backup", () => {
     const changes: ((backup: Record<string, never>) => void)[] = [
       (backup) => Object.assign(backup, { bornMs: 5 }),
       (backup) => Object.assign(backup, { nodeId: `psn${"a".repeat(32)}` }),
-      (backup) => Object.assign(backup, { version: 2 }),
+      (backup) => Object.assign(backup, { version: 3 }),
+      (backup) => Object.assign(backup, { version: 1 }),
+      (backup) => Object.assign(backup, { rotations: [{}] }),
       (backup) => Object.assign(backup, { sealed: "00" }),
       (backup) => Object.assign(backup, { more: 1 }),
       (backup) => Object.assign(backup["cipher"]!, { tag: "0".repeat(32) }),

@@ -4,7 +4,10 @@ import type { Store } from "#src/port/store.ts";
 import { ReceiptLog } from "#src/receipt/receipt-log.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
-/** The receipts of one home. The store is opened when the log is. */
+/**
+ * The receipts of one home. The store is opened when the log is; the key is read again where another
+ * process has rotated it.
+ */
 export function receiptService(parts: {
   readonly identity: IdentityService;
   readonly clock: Clock;
@@ -13,9 +16,12 @@ export function receiptService(parts: {
   let log: ReceiptLog | null = null;
   return {
     async open() {
-      if (log !== null) return log;
-      const { nodeId, key } = await parts.identity.open();
-      return (log ??= new ReceiptLog(parts.store(), parts.clock, { nodeId, key }));
+      if (log?.isCurrent) return log;
+      const { nodeId, key, rotations } = await parts.identity.open();
+      if (log === null) log = new ReceiptLog(parts.store(), parts.clock, { nodeId, key });
+      else log.signWith({ nodeId, key });
+      log.heal(rotations);
+      return log;
     },
     opened() {
       if (log !== null) return log;

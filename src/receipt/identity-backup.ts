@@ -4,7 +4,10 @@ import { canonicalText } from "#src/codec/digest.ts";
 import type { Random } from "#src/port/random.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { NodeIdentity } from "./identity.ts";
-import { nodeIdOf, pemOf, signingKeyFromPem, type SigningKey } from "./signature.ts";
+import type { Receipt } from "./receipt.ts";
+import { receiptSchema } from "./parse-receipt.ts";
+import { historyEndingIn, rotationMaximum } from "./rotation.ts";
+import { pemOf, signingKeyFromPem, type SigningKey } from "./signature.ts";
 
 /**
  * A backup of a node's key, encrypted by passphrase: scrypt makes the key, AES-256-GCM seals
@@ -17,9 +20,8 @@ const scryptMaxMemoryBytes = 256 * 1024 * 1024;
 
 const hex = (bytes: number) => v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`)));
 
-const backupSchema = v.strictObject({
+const members = {
   type: v.literal("psionic-identity-backup"),
-  version: v.literal(1),
   nodeId: v.string(),
   publicKey: hex(32),
   bornMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
@@ -36,8 +38,18 @@ const backupSchema = v.strictObject({
     nonce: hex(12),
     tag: hex(16),
   }),
-  sealed: v.pipe(v.string(), v.regex(/^[0-9a-f]+$/)),
-});
+  sealed: v.pipe(v.string(), v.maxLength(4096), v.regex(/^[0-9a-f]+$/)),
+};
+
+/** Version 1 is from before keys could be rotated. */
+const backupSchema = v.variant("version", [
+  v.strictObject({ ...members, version: v.literal(1) }),
+  v.strictObject({
+    ...members,
+    version: v.literal(2),
+    rotations: v.pipe(v.array(receiptSchema), v.maxLength(rotationMaximum)),
+  }),
+]);
 
 type Backup = v.InferOutput<typeof backupSchema>;
 
@@ -46,16 +58,17 @@ export function sealBackup(identity: NodeIdentity, passphrase: string, random: R
   const nonce = Buffer.from(random.bytes(12));
   const header = {
     type: "psionic-identity-backup",
-    version: 1,
+    version: 2,
     nodeId: identity.nodeId,
     publicKey: identity.publicKey,
     bornMs: identity.bornMs,
+    rotations: identity.rotations,
     derivation: { name: "scrypt", ...scryptCost, salt },
   } as const;
   const cipher = createCipheriv("aes-256-gcm", deriveKey(passphrase, header.derivation), nonce);
   cipher.setAAD(Buffer.from(canonicalText(header)));
   const sealed = Buffer.concat([cipher.update(pemOf(identity.key), "utf8"), cipher.final()]);
-  const backup: Backup = {
+  const backup = {
     ...header,
     cipher: {
       name: "aes-256-gcm",
@@ -67,11 +80,14 @@ export function sealBackup(identity: NodeIdentity, passphrase: string, random: R
   return `${JSON.stringify(backup, null, 2)}\n`;
 }
 
-/** The key and birth time in a backup. Refused with `backup_wrong` whatever is wrong with it. */
+/**
+ * The key, its history and the birth time in a backup. Refused with `backup_wrong` whatever is wrong
+ * with it.
+ */
 export function openBackup(
   text: string,
   passphrase: string,
-): { readonly key: SigningKey; readonly bornMs: number } {
+): Pick<NodeIdentity, "key" | "bornMs" | "rotations"> {
   const backup = parseBackup(text);
   const { cipher: seal, sealed, ...header } = backup;
   let pem: string;
@@ -92,14 +108,24 @@ export function openBackup(
     );
   }
   const key = signingKeyFromPem(pem);
-  if (key === null || nodeIdOf(key.publicKey) !== backup.nodeId) {
+  const rotations = backup.version === 1 ? [] : backup.rotations;
+  if (key === null || !isKeyOf(backup.nodeId, key, rotations)) {
     throw new Refusal(
       "backup_wrong",
       "the backup does not hold the key of the node it names",
       "use another copy of the backup",
     );
   }
-  return { key, bornMs: backup.bornMs };
+  return { key, bornMs: backup.bornMs, rotations };
+}
+
+function isKeyOf(nodeId: string, key: SigningKey, rotations: readonly Receipt[]): boolean {
+  try {
+    return historyEndingIn(key.publicKey, rotations).nodeId === nodeId;
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
 }
 
 function parseBackup(text: string): Backup {

@@ -1,81 +1,89 @@
 import type { Clock } from "#src/port/clock.ts";
-import type { Disk } from "#src/port/disk.ts";
 import type { Random } from "#src/port/random.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { findHistory, type ChainEvidence } from "./find-history.ts";
 import {
-  nodeIdOf,
-  pemOf,
-  signingKeyFromPem,
-  signingKeyFromSeed,
-  type SigningKey,
-} from "./signature.ts";
+  describedBirth,
+  describedId,
+  descriptorText,
+  directoryMode,
+  keyPath,
+  nextKeyPath,
+  readDescriptor,
+  readKey,
+  readRotations,
+  rotationsPath,
+  writeDescriptor,
+  writeKey,
+  writeRotations,
+  type IdentityPlace,
+  type NodeIdentity,
+} from "./key-files.ts";
+import { completeRotation } from "./rotate-key.ts";
+import { nodeIdOf, signingKeyFromSeed } from "./signature.ts";
 
-/** A node: its key, the id that follows from it, and when it was born. */
-export interface NodeIdentity {
-  readonly nodeId: string;
-  /** 32 bytes as lowercase hexadecimal. */
-  readonly publicKey: string;
-  /** Wall-clock milliseconds of its making. */
-  readonly bornMs: number;
-  readonly key: SigningKey;
-}
+export type { IdentityPlace, NodeIdentity } from "./key-files.ts";
 
-/** What `identity/node.json` says in public. It can always be rewritten from the key. */
-interface Descriptor {
-  readonly version: 1;
-  readonly nodeId: string;
-  readonly publicKey: string;
-  readonly bornMs: number;
-}
-
-export interface IdentityPlace {
-  readonly disk: Disk;
-  /** The `identity/` directory. */
-  readonly directory: string;
-}
-
-const ownerOnly = 0o600;
-const directoryMode = 0o700;
-
-const keyPath = (place: IdentityPlace) => `${place.directory}/node.key`;
-const descriptorPath = (place: IdentityPlace) => `${place.directory}/node.json`;
+/** Times an identity is read again where another process is just rotating its key. */
+const readMaximum = 3;
 
 /**
- * Loads the identity and heals what may be healed: a missing or corrupt descriptor is
- * rewritten from the live key and keeps the birth time where it can be read; permissions of
- * the key are narrowed. Null where there is neither key nor descriptor.
+ * Loads the identity and heals what may be healed: a rotation that was cut off is completed where the
+ * chain holds it; a missing or corrupt descriptor is rewritten from the live key and keeps the birth
+ * time where it can be read; a history of keys that is lost is taken from the chain where that proves it;
+ * permissions of the key are narrowed. Null where there is neither key nor descriptor nor history.
  *
- * Refusals: `identity_key_missing` with a descriptor but no key, `identity_key_corrupt`.
+ * Refusals: `identity_key_missing`, `identity_key_corrupt`, `identity_history_missing` (the
+ * descriptor names a node that this key does not prove), `identity_history_wrong`.
  */
-export async function loadIdentity(place: IdentityPlace): Promise<NodeIdentity | null> {
-  const { disk } = place;
-  const keyFile = await disk.stat(keyPath(place));
-  const descriptorFile = await disk.stat(descriptorPath(place));
-  if (keyFile === null) {
-    if (descriptorFile !== null) throw keyMissing(place);
+export async function loadIdentity(
+  place: IdentityPlace,
+  chain: ChainEvidence = () => [],
+): Promise<NodeIdentity | null> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await readIdentity(place, chain);
+    } catch (error) {
+      const isTorn = error instanceof Refusal && error.code === "identity_history_wrong";
+      if (!isTorn || attempt === readMaximum) throw error;
+    }
+  }
+}
+
+async function readIdentity(
+  place: IdentityPlace,
+  chain: ChainEvidence,
+): Promise<NodeIdentity | null> {
+  const present = await readKey(place, keyPath(place));
+  const text = await readDescriptor(place);
+  if (present === "missing") {
+    if (text !== null || (await readRotations(place)) !== "missing") throw keyMissing(place);
     return null;
   }
-  const pem = await disk.readText(keyPath(place));
-  const key = signingKeyFromPem(pem);
-  if (key === null) {
-    throw new Refusal(
-      "identity_key_corrupt",
-      `${keyPath(place)} is not an Ed25519 private key`,
-      "restore it with `psionic identity restore FILE`",
-      { path: keyPath(place) },
-    );
-  }
-  if ((keyFile.mode & 0o077) !== 0) await disk.publish(keyPath(place), pem, ownerOnly);
-  const text = descriptorFile === null ? "" : await disk.readText(descriptorPath(place));
+  if (present === "corrupt") throw keyCorrupt(place);
+  const key = await completeRotation(place, present, chain);
+  const found = findHistory({
+    key: key.publicKey,
+    file: await readRotations(place),
+    path: rotationsPath(place),
+    describedId: describedId(text ?? ""),
+    chain,
+  });
+  if (found.isHealed) await writeRotations(place, found.nodeId, found.rotations);
   const identity: NodeIdentity = {
-    nodeId: nodeIdOf(key.publicKey),
+    nodeId: found.nodeId,
     publicKey: key.publicKey,
     // Where no birth time can be read, the key file's own age is the best witness left.
-    bornMs: readBirth(text) ?? Math.floor(keyFile.modifiedMs),
+    bornMs: describedBirth(text ?? "") ?? (await modifiedMs(place)),
     key,
+    rotations: found.rotations,
   };
-  if (text !== descriptorText(identity)) await writeDescriptor(place, identity);
+  if (text !== descriptorText(identity)) await writeDescriptor(place, descriptorText(identity));
   return identity;
+}
+
+async function modifiedMs(place: IdentityPlace): Promise<number> {
+  return Math.floor((await place.disk.stat(keyPath(place)))?.modifiedMs ?? 0);
 }
 
 /** Refused because state of a node is here but not the key that made it. */
@@ -88,6 +96,15 @@ export function keyMissing(place: IdentityPlace): Refusal {
   );
 }
 
+function keyCorrupt(place: IdentityPlace): Refusal {
+  return new Refusal(
+    "identity_key_corrupt",
+    `${keyPath(place)} is not an Ed25519 private key`,
+    "restore it with `psionic identity restore FILE`",
+    { path: keyPath(place) },
+  );
+}
+
 /** Makes the identity of a new home. The key is durable before the descriptor names it. */
 export async function createIdentity(
   place: IdentityPlace,
@@ -95,40 +112,27 @@ export async function createIdentity(
   clock: Clock,
 ): Promise<NodeIdentity> {
   const key = signingKeyFromSeed(random.bytes(32));
-  return writeIdentity(place, key, Math.floor(clock.wallMs()));
+  return writeIdentity(place, { key, bornMs: Math.floor(clock.wallMs()), rotations: [] });
 }
 
-/** Writes key and descriptor, the key first. */
+/** Writes history, key and descriptor in this order; what a crash leaves is refused, never another node. */
 export async function writeIdentity(
   place: IdentityPlace,
-  key: SigningKey,
-  bornMs: number,
+  { key, bornMs, rotations }: Pick<NodeIdentity, "key" | "bornMs" | "rotations">,
 ): Promise<NodeIdentity> {
-  const identity = { nodeId: nodeIdOf(key.publicKey), publicKey: key.publicKey, bornMs, key };
+  const nodeId = nodeIdOf(rotations[0]?.key ?? key.publicKey);
+  const identity = { nodeId, publicKey: key.publicKey, bornMs, key, rotations };
   await place.disk.makeDirectory(place.directory, directoryMode);
-  await place.disk.publish(keyPath(place), pemOf(key), ownerOnly);
-  await writeDescriptor(place, identity);
+  if (rotations.length > 0) await writeRotations(place, nodeId, rotations);
+  else if ((await readRotations(place)) !== "missing")
+    await place.disk.remove(rotationsPath(place));
+  await writeKey(place, keyPath(place), key);
+  await place.disk.remove(nextKeyPath(place));
+  await writeDescriptor(place, descriptorText(identity));
   return identity;
-}
-
-async function writeDescriptor(place: IdentityPlace, identity: NodeIdentity): Promise<void> {
-  await place.disk.publish(descriptorPath(place), descriptorText(identity), ownerOnly);
-}
-
-function descriptorText({ nodeId, publicKey, bornMs }: NodeIdentity): string {
-  const descriptor: Descriptor = { version: 1, nodeId, publicKey, bornMs };
-  return `${JSON.stringify(descriptor, null, 2)}\n`;
 }
 
 /** The node id a descriptor names, whether or not the key is there. */
 export async function describedNodeId(place: IdentityPlace): Promise<string | null> {
-  if ((await place.disk.stat(descriptorPath(place))) === null) return null;
-  const text = await place.disk.readText(descriptorPath(place));
-  return /"nodeId"\s*:\s*"(psn[a-z2-7]{32})"/.exec(text)?.[1] ?? null;
-}
-
-/** The birth time in a descriptor's text, however damaged the rest is. */
-function readBirth(text: string): number | null {
-  const digits = /"bornMs"\s*:\s*(\d{1,15})\s*[,}\n]/.exec(text)?.[1];
-  return digits === undefined ? null : Number(digits);
+  return describedId((await readDescriptor(place)) ?? "");
 }

@@ -35,6 +35,9 @@ export interface Receipt extends ReceiptContent {
   readonly countersignature?: { readonly key: string; readonly signature: string };
 }
 
+/** The kind of a key's rotation, the only receipt with two signatures. */
+export const rotationKind = "key.rotated";
+
 /** What stands for "nothing before": the `previous` of a chain's first receipt. */
 export const noDigest: Digest = "0".repeat(64);
 
@@ -70,10 +73,21 @@ export function signReceipt(
   };
 }
 
-/** True for JSON whose numbers are all safe integers. */
+/** Lists and objects inside one another in a body; deeper ones are no facts. */
+export const factDepthMaximum = 32;
+
+/** True for JSON whose numbers are all safe integers and whose text is whole Unicode. */
 export function isFact(value: unknown): value is Fact {
-  if (value === null || typeof value === "string" || typeof value === "boolean") return true;
+  return isFactWithin(value, factDepthMaximum);
+}
+
+function isFactWithin(value: unknown, depth: number): boolean {
+  if (value === null || typeof value === "boolean") return true;
+  if (typeof value === "string") return value.isWellFormed();
   if (typeof value === "number") return Number.isSafeInteger(value) && !Object.is(value, -0);
-  if (Array.isArray(value)) return value.every(isFact);
-  return typeof value === "object" && Object.values(value).every(isFact);
+  if (typeof value !== "object" || depth === 0) return false;
+  if (Array.isArray(value)) return value.every((each) => isFactWithin(each, depth - 1));
+  return Object.entries(value).every(
+    ([name, each]) => name.isWellFormed() && isFactWithin(each, depth - 1),
+  );
 }

@@ -81,10 +81,24 @@ export function signBytes(key: SigningKey, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(sign(null, bytes, key.privateKey));
 }
 
-/** True when the signature over the bytes was made with that key. Never throws on bad input. */
+/** A key whose y is p or above: a second spelling of a point that has another name already. */
+const nonCanonicalKey = /^(?:e[d-f]|f[0-9a-f])(?:ff){30}[7f]f$/;
+
+/** True for a key that signatures may be checked with: 32 bytes, canonical, not of small order. */
+export function isSoundKey(publicKey: string): boolean {
+  return (
+    /^[0-9a-f]{64}$/.test(publicKey) &&
+    !smallOrderKeys.has(publicKey) &&
+    !nonCanonicalKey.test(publicKey)
+  );
+}
+
+/**
+ * True when the signature over the bytes was made with that key: cofactorless, as OpenSSL and
+ * BoringSSL judge (RFC 8032 section 5.1.7 with the bytes of R compared). Never throws on bad input.
+ */
 export function verifyBytes(publicKey: string, bytes: Uint8Array, signature: Uint8Array): boolean {
-  if (!/^[0-9a-f]{64}$/.test(publicKey) || signature.length !== 64) return false;
-  if (smallOrderKeys.has(publicKey)) return false;
+  if (!isSoundKey(publicKey) || signature.length !== 64) return false;
   try {
     const key = createPublicKey({
       key: Buffer.concat([publicPrefix, Buffer.from(publicKey, "hex")]),
