@@ -38,11 +38,6 @@ async function runFacts(
   run: Run,
   state: string,
 ): Promise<RunFacts> {
-  const last = runs.lastStep(run.id);
-  const recent = last === null ? [] : runs.steps(run.id, last.step - stepCount + 1);
-  const durations = recent
-    .map(({ tokens, tokensPerSecond }) => (1000 * tokens) / tokensPerSecond)
-    .toSorted((a, b) => a - b);
   const newest = runs.checkpoints(run.id, checkpointListMaximum).filter(({ isKept }) => isKept);
   const [checkpoint] = await listCheckpoints(
     disk,
@@ -50,6 +45,16 @@ async function runFacts(
     newest.slice(-1),
     null,
   );
+  return { ...recordedFacts(runs, run, state), checkpointBytes: checkpoint?.sizeBytes ?? null };
+}
+
+/** What the record of a run alone says. */
+export function recordedFacts(runs: RunStore, run: Run, state: string): RunFacts {
+  const last = runs.lastStep(run.id);
+  const recent = last === null ? [] : runs.steps(run.id, last.step - stepCount + 1);
+  const durations = recent
+    .map(({ tokens, tokensPerSecond }) => (1000 * tokens) / tokensPerSecond)
+    .toSorted((a, b) => a - b);
   return {
     run: run.id,
     name: run.name,
@@ -58,6 +63,6 @@ async function runFacts(
     progressMs: run.progressMs,
     stepMs: durations[Math.floor(durations.length / 2)] ?? null,
     isMeasuring: (last?.step ?? 0) >= run.manifest.schedule.steps,
-    checkpointBytes: checkpoint?.sizeBytes ?? null,
+    checkpointBytes: null,
   };
 }

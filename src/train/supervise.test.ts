@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { machineClock } from "#src/node/clock.ts";
 import { homePaths } from "#src/node/home.ts";
 import { openStore } from "#src/node/store.ts";
+import type { Clock } from "#src/port/clock.ts";
 import type { Processes } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { Chronicle } from "./chronicle.ts";
 import type { ToChild, ToParent } from "./messages.ts";
 import { RunStore, type Run, type TimedStep } from "./run-store.ts";
 import { superviseTraining } from "./supervise.ts";
@@ -99,9 +101,10 @@ function supervise(
   processes: Processes,
   signal = new AbortController().signal,
   restarts: string[] = [],
+  clock: Clock = machineClock,
 ) {
   return superviseTraining({
-    clock: machineClock,
+    clock,
     processes,
     runs,
     run,
@@ -225,6 +228,52 @@ test("T-6 a trainer that dies while stopping leaves the run interrupted, with th
     hint: expect.stringContaining("train --resume run"),
   });
   expect(runs.byId("r").state).toBe("interrupted");
+});
+
+test("A-10 a run that takes no step is journalled once, and again when it stalls again", async () => {
+  const told: string[] = [];
+  const journal = { append: (type: string) => told.push(type) };
+  runs = new RunStore(runs.store, new Chronicle(journal, { append: () => null as never }));
+  let wallMs = 1_000_000;
+  const beats: (() => void)[] = [];
+  const clock = {
+    ...machineClock,
+    wallMs: () => wallMs,
+    sleep: (_: number, signal?: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        beats.push(resolve);
+        signal?.addEventListener("abort", () => reject(new Error("aborted")));
+      }),
+  };
+  const pass = async (ms: number) => {
+    wallMs += ms;
+    beats.splice(0).forEach((beat) => beat());
+    while (beats.length === 0) await Promise.resolve();
+  };
+  let life: Life | null = null;
+  const processes = trainers((own, message) => {
+    if (message.type !== "start") return;
+    life = own;
+    own.say(started);
+    own.say({ type: "steps", records: [record(1)] });
+  });
+  const supervised = supervise(processes, undefined, [], clock);
+  await pass(0);
+  await pass(5_000);
+  const alerts = () => told.filter((type) => type === "run.alert").length;
+  expect(alerts()).toBe(0);
+  // One step of forty tokens at one token a second takes forty seconds: ten of them are patience.
+  await pass(390_000);
+  expect(alerts()).toBe(0);
+  await pass(20_000);
+  await pass(20_000);
+  expect(alerts()).toBe(1);
+  life!.say({ type: "steps", records: [record(2)] });
+  await pass(1_000);
+  await pass(500_000);
+  expect(alerts()).toBe(2);
+  life!.say(finished);
+  await supervised;
 });
 
 test("T-4 a fixed number of steps is kept for the next trainer", async () => {

@@ -6,6 +6,8 @@
 import type { Clock } from "#src/port/clock.ts";
 import type { ChildProcess, Processes } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { findAlerts } from "./alerts.ts";
+import { recordedFacts } from "./collect-alerts.ts";
 import {
   type Finished,
   readFromChild,
@@ -80,12 +82,22 @@ export async function superviseTraining(supervision: Supervision): Promise<Super
   }
 }
 
-/** Says now and then that the parent lives, also while one step takes minutes. */
+/** Says now and then that the parent lives, also while one step takes minutes, and once that none comes. */
 async function keepAlive({ clock, runs, run }: Supervision, ended: AbortSignal): Promise<void> {
+  let isStalled = false;
   while (!ended.aborted) {
     await clock.sleep(heartbeatMs, ended).catch(() => {});
+    if (ended.aborted) return;
     try {
-      if (!ended.aborted) runs.beat(run.id, clock.wallMs());
+      const nowMs = clock.wallMs();
+      runs.beat(run.id, nowMs);
+      const facts = recordedFacts(runs, runs.byId(run.id), "running");
+      const [stall] = findAlerts({ nowMs, runs: [facts], disk: null });
+      if (stall && !isStalled) {
+        const { kind, severity, message, hint } = stall;
+        runs.chronicle?.tell("run.alert", run.id, { kind, severity, message, hint });
+      }
+      isStalled = stall !== undefined;
     } catch {
       // A store that cannot be written is met, and refused, by the next record.
     }
