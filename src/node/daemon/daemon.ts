@@ -19,7 +19,7 @@ import {
   removeSocket,
 } from "./daemon-file.ts";
 import { nodeMetrics } from "./metrics.ts";
-import { advanceNodeEpoch } from "./node-epoch.ts";
+import { advanceNodeEpoch, endNodeEpoch } from "./node-epoch.ts";
 import { peerAnswers } from "./peer-answers.ts";
 import { socketPath } from "./socket-path.ts";
 
@@ -102,7 +102,8 @@ export class Daemon implements DaemonControl {
     const socket = socketPath(home);
     removeSocket(socket);
     this.#nodeId = identity.nodeId;
-    this.#epoch = advanceNodeEpoch(store, clock);
+    const { epoch, isAfterOrder } = advanceNodeEpoch(store, clock);
+    this.#epoch = epoch;
     const parts = this.#parts(token);
     try {
       const { host, port } = options;
@@ -117,8 +118,8 @@ export class Daemon implements DaemonControl {
         socket,
         version: options.version,
       };
-      const { epoch } = this;
-      journal.append("daemon.started", "", { epoch, pid: process.pid, version: options.version });
+      const { version } = options;
+      journal.append("daemon.started", "", { epoch, pid: process.pid, version, isAfterOrder });
       await publishDaemonFile(disk, home, this.#file);
     } catch (error) {
       await this.#close();
@@ -132,7 +133,7 @@ export class Daemon implements DaemonControl {
       pid: process.pid,
       version: options.version,
     });
-    if (stale !== null) log.warning("the daemon before, process {pid}, ended without order", stale);
+    if (!isAfterOrder) log.warning("the daemon before this one was ended without order", { epoch });
     void this.services.trainings.resumeWanted().catch((error: unknown) => {
       log.error("trainings were not resumed: {error}", { error });
     });
@@ -167,6 +168,7 @@ export class Daemon implements DaemonControl {
     await Promise.race([idle, wait(deadlineMs - clock.monotonicMs())]);
     over.abort(new Error("it has stopped"));
     await this.#close();
+    endNodeEpoch(this.services.store, this.epoch);
     log.info("stopped");
   }
 

@@ -7,7 +7,11 @@ const log = getLogger(["psionic", "http"]);
 
 /** Tells an expected failure from a bug, which goes to the log with its stack and gets an id. */
 export function failureOf(error: unknown, doing: string): Failure {
-  if (error instanceof Refusal) return error;
+  if (error instanceof Refusal) {
+    const { code, message } = error;
+    log.info("{doing} was refused: {code}", { doing, code, message });
+    return error;
+  }
   const id = randomBytes(6).toString("hex");
   const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
   log.error("bug {id} while {doing}: {told}", { id, doing, told });

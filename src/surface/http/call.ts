@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import type { Caller } from "#src/command/caller.ts";
 import type { Event } from "#src/command/define.ts";
 import { dispatch, unknownCommand } from "#src/command/dispatch.ts";
@@ -21,6 +22,8 @@ import type { Door } from "./door.ts";
 import type { CallOutcome } from "./metrics.ts";
 import type { Arrival } from "./parts.ts";
 import { openStream, type StreamWriter } from "./stream.ts";
+
+const log = getLogger(["psionic", "http"]);
 
 /** Longer names are not looked for: no command has one. */
 const nameLengthMaximum = 128;
@@ -128,8 +131,16 @@ async function run(
 ): Promise<{ readonly result: unknown } | { readonly failure: Failure }> {
   const { registry, services, isolate } = door.parts;
   const startMs = performance.now();
-  const ended = (outcome: CallOutcome) =>
-    door.metrics.countCall(command.name, outcome, (performance.now() - startMs) / 1000);
+  const ended = (outcome: CallOutcome) => {
+    const seconds = (performance.now() - startMs) / 1000;
+    door.metrics.countCall(command.name, outcome, seconds);
+    log.debug("{command}: {outcome}", {
+      command: command.name,
+      outcome,
+      caller: caller.provenance,
+      seconds,
+    });
+  };
   try {
     const result = await dispatch(
       { registry, services, caller, signal, configured, ...(isolate ? { isolate } : {}), emit },
