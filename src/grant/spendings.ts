@@ -1,4 +1,3 @@
-import { canonicalText } from "#src/codec/digest.ts";
 import type { Store } from "#src/port/store.ts";
 import { lifetimeMaximumMs, type Grant } from "./grant.ts";
 import type { Spending } from "./judge-grant.ts";
@@ -43,10 +42,10 @@ export class Spendings {
     const { id, issuer, grantee, expiresMs } = grant;
     this.#evict(nowMs);
     store.run(
-      `INSERT INTO grant_spending (id, issuer, grantee, calls, device_ms, bytes, used_ms, expires_ms, text)
-       VALUES (?, ?, ?, 1, 0, 0, ?, ?, ?)
+      `INSERT INTO grant_spending (id, issuer, grantee, calls, device_ms, bytes, used_ms, expires_ms)
+       VALUES (?, ?, ?, 1, 0, 0, ?, ?)
        ON CONFLICT (id) DO UPDATE SET calls = calls + 1, used_ms = max(used_ms, excluded.used_ms)`,
-      ...[id, issuer, grantee, nowMs, expiresMs, canonicalText(grant)],
+      ...[id, issuer, grantee, nowMs, expiresMs],
     );
   }
 
@@ -69,12 +68,5 @@ export class Spendings {
       "UPDATE grant_spending SET device_ms = device_ms + ?, bytes = bytes + ? WHERE id = ?",
       ...[spent.deviceMs ?? 0, spent.bytes ?? 0, id],
     );
-  }
-
-  /** Every grant that was used here, the last used first; documents as they were presented. */
-  used(count: number): Grant[] {
-    return this.store()
-      .all("SELECT text FROM grant_spending ORDER BY used_ms DESC LIMIT ?", count)
-      .map((row) => JSON.parse(String(row["text"])) as Grant);
   }
 }

@@ -37,8 +37,7 @@ export const grantTables: TableSet = {
        device_ms INTEGER NOT NULL,
        bytes INTEGER NOT NULL,
        used_ms INTEGER NOT NULL,
-       expires_ms INTEGER NOT NULL,
-       text TEXT NOT NULL
+       expires_ms INTEGER NOT NULL
      ) STRICT;
      CREATE TABLE grant_issued (
        id TEXT PRIMARY KEY,

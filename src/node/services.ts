@@ -3,6 +3,8 @@ import { Journal } from "#src/command/journal.ts";
 import { registry } from "#src/command/registry.ts";
 import type { HomeLock, Interaction } from "#src/command/services.ts";
 import { GrantBook } from "#src/grant/grant-book.ts";
+import { IssuedGrants } from "#src/grant/issued-grants.ts";
+import { PresentedGrants } from "#src/grant/presented-grants.ts";
 import { TrustRegistry } from "#src/grant/trust-registry.ts";
 import { outsideTrainings } from "#src/train/trainings.ts";
 import { machineClock } from "./clock.ts";
@@ -45,16 +47,24 @@ export function compose(options: {
     disk: machineDisk,
     random: machineRandom,
     clock: machineClock,
+    store: openedStore,
   });
   const receipts = receiptService({ identity, clock: machineClock, store: openedStore });
   const openedJournal = () => (journal ??= new Journal(openedStore(), machineClock));
   const trust = new TrustRegistry({ store: openedStore, clock: machineClock, receipts });
+  const grantParts = {
+    ...{ store: openedStore, clock: machineClock, receipts, trust, journal: openedJournal },
+  };
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
     disk: machineDisk,
     processes,
     programs: processes,
+    async findSocket() {
+      const { findRunningDaemon } = await import("./daemon/daemon-file.ts");
+      return (await findRunningDaemon(home))?.socket ?? null;
+    },
     get store() {
       return openedStore();
     },
@@ -62,9 +72,9 @@ export function compose(options: {
     identity,
     receipts,
     trust,
-    grants: new GrantBook({
-      ...{ store: openedStore, clock: machineClock, receipts, trust, journal: openedJournal },
-    }),
+    presented: new PresentedGrants(grantParts),
+    issued: new IssuedGrants(grantParts),
+    grants: new GrantBook(grantParts),
     get journal() {
       return openedJournal();
     },
