@@ -4,7 +4,7 @@ import type { CommandContext, Services } from "#src/command/define.ts";
 import { checkParameters, unknownCommand } from "#src/command/dispatch.ts";
 import { judge, trustOf } from "#src/command/gate.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
-import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
+import type { LoggedReceipt } from "#src/receipt/receipt-log.ts";
 import { identityDigestOf } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { Ending } from "./attestation.ts";
@@ -57,7 +57,6 @@ interface Execution {
   readonly claim: Claim;
   readonly stored: StoredPolicy;
   readonly decision: Decision;
-  readonly log: ReceiptLog;
   readonly services: Services;
 }
 
@@ -78,17 +77,17 @@ export async function execute(
   const { services } = context;
   const parameters = admittedParameters(request, context);
   const stored = await loadPolicy(request.policy, services);
-  const log = await services.receipts.open();
-  const signals = signalsOf(request, stored, parameters, context.caller, log.author.nodeId);
+  const { nodeId } = (await services.receipts.open()).author;
+  const signals = signalsOf(request, stored, parameters, context.caller, nodeId);
   const claim: Claim = {
-    ...identify(request, stored, parameters, callerNode(context.caller, log.author.nodeId)),
+    ...identify(request, stored, parameters, callerNode(context.caller, nodeId)),
     signals,
     runtimeDigest: await runtimeDigestOf(services),
   };
   claimExecution(claim, services);
   try {
     const decision = evaluatePolicy(stored.policy, signals);
-    const execution = { claim, stored, decision, log, services };
+    const execution = { claim, stored, decision, services };
     return await runClaimed(execution, request, context, left);
   } finally {
     leaveExecution(claim, services);
@@ -103,12 +102,12 @@ async function runClaimed(
 ): Promise<ExecutionResult> {
   const { claim, decision } = execution;
   if (decision.outcome === "deny") {
-    const { receipt } = end(execution, "denied", null);
+    const { receipt } = await end(execution, "denied", null);
     await left(receipt);
     throw denied(execution, receipt);
   }
   const result = await runCommand(execution, request, context, left);
-  const { receipt, digest } = end(execution, "done", result);
+  const { receipt, digest } = await end(execution, "done", result);
   await left(receipt);
   return {
     execution: claim.id,
@@ -135,11 +134,13 @@ async function runCommand(
     return (await context.call(claim.command, request.parameters)) ?? null;
   } catch (error) {
     if (!(error instanceof Refusal)) {
-      end(execution, "failed", { bug: error instanceof Error ? error.message : String(error) });
+      await end(execution, "failed", {
+        bug: error instanceof Error ? error.message : String(error),
+      });
       throw error;
     }
     const { code, message, hint, details } = error;
-    const { receipt } = end(execution, "refused", { code, message, details });
+    const { receipt } = await end(execution, "refused", { code, message, details });
     await left(receipt);
     throw new Refusal(code, message, hint, {
       ...details,
@@ -245,7 +246,9 @@ function runtimeDigestOf({ runtime }: Services): Promise<Digest> {
   return computed;
 }
 
-function end({ claim, stored, decision, log, services }: Execution, ended: Ending, said: unknown) {
+/** The log is opened again: the node's key may have been rotated while the command ran. */
+async function end(execution: Execution, ended: Ending, said: unknown): Promise<LoggedReceipt> {
+  const { claim, stored, decision, services } = execution;
   const resultText = ended === "denied" ? null : canonicalText(plainJson(said).value);
   const body = {
     execution: claim.id,
@@ -263,6 +266,7 @@ function end({ claim, stored, decision, log, services }: Execution, ended: Endin
     runtimeDigest: claim.runtimeDigest,
     fingerprint: claim.fingerprint,
   };
+  const log = await services.receipts.open();
   return endExecution(claim, body, resultText, { services, log });
 }
 
