@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { started } from "./processes.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { machineProcesses, started } from "./processes.ts";
 
 /**
  * A program that starts itself in a role, as psionic does. `Bun.main` is the program's own
@@ -105,6 +106,37 @@ describe("T-6 children of this executable", () => {
     expect(() => started(() => Bun.spawn({ cmd: ["/bin/true", "a\0b"] }))).toThrow(TypeError);
   });
 });
+
+describe("A-2 other programs", () => {
+  const programs = machineProcesses(tmpdir());
+
+  test("A-2 a program gets its words as they are, and a mebibyte goes through its pipes", async () => {
+    const words = programs.spawnProgram(["printf", "%s|", "a b", "$HOME", "*", "'"]);
+    words.endInput();
+    expect(await textOf(words.output)).toBe("a b|$HOME|*|'|");
+    expect(await words.exited).toEqual({ status: 0, signal: null });
+    const cat = programs.spawnProgram(["cat"]);
+    const sent = "x".repeat(2 ** 20);
+    const heard = textOf(cat.output);
+    await cat.write(new TextEncoder().encode(sent));
+    cat.endInput();
+    expect((await heard) === sent).toBe(true);
+  });
+
+  test("A-2 a program that does not exist is a refusal, and one can be ended", async () => {
+    expect(() => programs.spawnProgram(["/absent/program"])).toThrow(Refusal);
+    expect(() => programs.spawnProgram(["/absent/program"])).toThrow("the system says ENOENT");
+    const cat = programs.spawnProgram(["cat"]);
+    cat.kill("SIGTERM");
+    expect(await cat.exited).toMatchObject({ signal: "SIGTERM" });
+  });
+});
+
+async function textOf(output: AsyncIterable<Uint8Array>): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of output) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
 
 /** True while a process runs; one that has ended but is not yet collected does not. */
 function isAlive(pid: number): boolean {

@@ -19,6 +19,10 @@ export function ownFacts(log: ReceiptLog): {
 }
 
 /** The grant a node's owner issued to this one, as it was presented here; null without one. */
-export function presentedGrant(_services: Services, _issuer: string): JsonObject | null {
-  return null;
+export function presentedGrant(
+  { presented }: Pick<Services, "presented">,
+  issuer: string,
+): JsonObject | null {
+  const grant = presented.forIssuer(issuer);
+  return grant === null ? null : { ...grant };
 }

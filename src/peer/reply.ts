@@ -71,6 +71,22 @@ export class ReplyWriter {
   }
 }
 
+/** Longest message and hint, and details in JSON, that a refusal takes to another node. */
+const messageMaximum = 4_000;
+const detailsMaximum = 65_536;
+
+/** Writes a refusal so that it fits a reply: it may quote all of a call's parameters. */
+export function writeRefusal(replies: ReplyWriter, refusal: Refusal): void {
+  const { code, retryable } = refusal;
+  const isLong = JSON.stringify(refusal.details).length > detailsMaximum;
+  replies.write("refusal", {
+    ...{ code, retryable },
+    message: refusal.message.slice(0, messageMaximum).toWellFormed(),
+    hint: refusal.hint.slice(0, messageMaximum).toWellFormed(),
+    details: isLong ? {} : refusal.details,
+  });
+}
+
 /** Checks the replies to one call as they come: nothing is changed, lost, moved or added. */
 export class ReplyReader {
   #index = 0;

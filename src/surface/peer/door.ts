@@ -3,10 +3,10 @@ import { dispatch, type Isolate } from "#src/command/dispatch.ts";
 import type { Registry } from "#src/command/registry.ts";
 import type { Interaction } from "#src/command/services.ts";
 import { digestBytes } from "#src/codec/digest.ts";
-import { admitCall, readCall, type Signer } from "#src/peer/envelope.ts";
+import { admitCall, readCall } from "#src/peer/envelope.ts";
 import { answerHello, isHelloQuestion } from "#src/peer/hello.ts";
 import { ownFacts } from "#src/peer/own-facts.ts";
-import { ReplyWriter } from "#src/peer/reply.ts";
+import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
 import { readCanonical } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
@@ -80,36 +80,10 @@ const unattributed = (bytes: Uint8Array) => ({
   digest: digestBytes(bytes),
 });
 
-/** Longest message and hint, and details in JSON, that a refusal takes to another node. */
-const messageMaximum = 4_000;
-const detailsMaximum = 65_536;
-
-/** Writes a refusal so that it fits a reply: it may quote all of a call's parameters. */
-function writeRefusal(replies: ReplyWriter, refusal: Refusal): void {
-  const { code, retryable } = refusal;
-  const isLong = JSON.stringify(refusal.details).length > detailsMaximum;
-  replies.write("refusal", {
-    ...{ code, retryable },
-    message: refusal.message.slice(0, messageMaximum).toWellFormed(),
-    hint: refusal.hint.slice(0, messageMaximum).toWellFormed(),
-    details: isLong ? {} : refusal.details,
-  });
-}
-
 /** What a caller is told; null for a bug. */
 function asRefusal(error: unknown, signal: AbortSignal): Refusal | null {
   if (error instanceof Refusal) return error;
   if (signal.aborted && error === signal.reason)
     return new Refusal("interrupted", "the node stopped the command", "call again");
   return null;
-}
-
-/** Refuses a stream that cannot be cut into documents, as the last frame on it. */
-export function refuseStream(
-  refusal: Refusal,
-  self: Signer,
-  send: (frame: Uint8Array) => void,
-): void {
-  const nothing = new Uint8Array();
-  writeRefusal(new ReplyWriter(self, unattributed(nothing), send), refusal);
 }

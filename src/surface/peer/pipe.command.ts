@@ -22,13 +22,19 @@ defineCommand({
     }
     const { answerPeer } = await import("./door.ts");
     const { servePipe } = await import("./serve.ts");
+    const { answerByDaemon } = await import("#src/surface/socket/peer.ts");
     // A home without a key is refused before anything is read.
     const { author } = await services.receipts.open();
     const parts = { registry: services.registry, services, signal };
     const answered = await servePipe(pipe, {
       self: author,
       signal,
-      answer: (document, send) => answerPeer(document, parts, send),
+      async answer(document, send) {
+        // Asked each time: a daemon may come and go while the pipe is open.
+        const socket = await services.findSocket();
+        if (socket === null) await answerPeer(document, parts, send);
+        else await answerByDaemon(socket, document, send, signal);
+      },
     });
     return { answered };
   },
