@@ -22,7 +22,7 @@ const sampleResult = v.strictObject({
 defineCommand({
   name: "sample",
   summary: "Text from a run's model.",
-  access: "owner",
+  access: "trusted",
   flow: "model",
   parameters: v.strictObject({
     run: runParameter,

@@ -5,7 +5,7 @@ import { runParameter, stepParameter } from "#src/train/parameter-entries.ts";
 defineCommand({
   name: "digest",
   summary: "The digest of a run's state, checked block by block, tensor by tensor.",
-  access: "owner",
+  access: "member",
   flow: "proof",
   parameters: v.strictObject({
     run: runParameter,

@@ -6,7 +6,7 @@ import { isaParameter, runParameter, threadsParameter } from "#src/train/paramet
 defineCommand({
   name: "replay",
   summary: "Recompute a stretch of a run and compare every recorded bit.",
-  access: "owner",
+  access: "trusted",
   flow: "proof",
   parameters: v.strictObject({
     run: runParameter,
