@@ -127,8 +127,8 @@ function otherMethod(context: HttpContext, known: readonly Route[]): Response {
 }
 
 function refuse(context: HttpContext, error: unknown): Response {
-  const { pathname } = new URL(context.req.url);
-  return failureResponse(failureOf(error, `${context.req.method} ${pathname}`), wanted(context));
+  const { method, path } = context.req;
+  return failureResponse(failureOf(error, `answering ${method} ${path}`), wanted(context));
 }
 
 /** A command's refusal has the form its answer would have had. */

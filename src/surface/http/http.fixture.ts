@@ -134,7 +134,7 @@ export function testCommand(
     summary: `The command ${name}.`,
     access: "safe",
     parameters: v.looseObject({}),
-    run: run as AnyCommand["run"],
+    run,
     ...more,
   };
 }

@@ -27,6 +27,12 @@ export interface HttpLimits {
   readonly eventStreams: number;
   /** Requests of any kind that are open at the same time. */
   readonly requests: number;
+  /**
+   * Seconds after which Bun itself cuts a TCP connection between requests, or whose client does not read;
+   * it looks every four seconds. Headers that do not arrive are cut after twelve seconds whatever is said
+   * here. A call that waits for its whole answer is exempt.
+   */
+  readonly idleTimeSeconds: number;
   /** How long a stopping door waits for open requests. */
   readonly drainMs: number;
 }
@@ -46,12 +52,6 @@ export const httpLimits: HttpLimits = {
   calls: 64,
   eventStreams: 32,
   requests: 256,
+  idleTimeSeconds: 10,
   drainMs: 2_000,
 };
-
-/**
- * Seconds after which Bun itself cuts a connection that is idle, drips its headers or does not read:
- * it looks every four seconds, so in practice up to four later. Requests that wait for their answer
- * are exempted one by one.
- */
-export const idleTimeoutSeconds = 10;

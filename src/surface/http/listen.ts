@@ -1,7 +1,9 @@
 import { rmSync } from "node:fs";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { failureResponse } from "./answer.ts";
 import { httpApp } from "./app.ts";
-import { httpLimits, idleTimeoutSeconds } from "./limits.ts";
+import { failureOf } from "./bugs.ts";
+import { httpLimits } from "./limits.ts";
 import type { Arrival, HttpParts } from "./parts.ts";
 
 /** Where the door listens: a TCP address, port 0 for any free one, or a Unix socket. */
@@ -42,6 +44,8 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
     // A body beyond our own bound gets our own refusal; this is for what comes without a length.
     maxRequestBodySize: limits.bodyBytes * 4,
     development: false,
+    // What the app itself lets through is a bug in it, told like any other.
+    error: (error: Error) => failureResponse(failureOf(error, "answering a request"), "json"),
     fetch: (request: Request, server: Bun.Server<undefined>) =>
       app.fetch(request, arrivalOn(server)),
   };
@@ -50,7 +54,9 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
       ? privately(() => Bun.serve({ ...shared, unix: where.socket }))
       : Bun.serve({
           ...shared,
-          idleTimeout: idleTimeoutSeconds,
+          // Bun lets two programs share a port unless told otherwise where `development` is false.
+          reusePort: false,
+          idleTimeout: limits.idleTimeSeconds,
           hostname: where.host,
           port: where.port,
         }),
