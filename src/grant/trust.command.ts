@@ -1,9 +1,12 @@
+import { resolve } from "node:path";
 import * as v from "valibot";
 import { trustTiers, type Trust } from "#src/command/caller.ts";
 import type { Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
+import { currentKey } from "#src/receipt/rotation.ts";
+import type { TrustedNode } from "#src/receipt/trust-bundle.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { TrustEntry } from "./trust-registry.ts";
+import { historyOf, type TrustEntry } from "./trust-registry.ts";
 
 const nodeOrKey = v.pipe(
   v.string(),
@@ -76,6 +79,66 @@ function keyOf(node: string, services: Services): string {
     "name it by its public key; `psionic identity show` there prints it",
     { peer: node },
   );
+}
+
+defineCommand({
+  name: "trust/add",
+  summary: "Enter a node by the trust bundle its owner handed over.",
+  access: "owner",
+  localOnly: true,
+  flow: "node",
+  parameters: v.strictObject({
+    file: v.pipe(v.string(), v.nonEmpty(), v.description("what `identity export` wrote there")),
+    tier: v.optional(
+      v.pipe(
+        v.picklist(trustTiers),
+        v.description("how far it is trusted; as before, or provisional, when left out"),
+      ),
+    ),
+    note: v.optional(
+      v.pipe(v.string(), v.maxLength(200), v.description("a word on who that is, for yourself")),
+    ),
+  }),
+  positional: ["file"],
+  paths: ["file"],
+  result: entryResult,
+  examples: ["psionic trust add ada.trust.json --tier trusted"],
+  async run({ file, tier, note }, { services }) {
+    await services.receipts.open();
+    const { history } = await openBundleFile(resolve(file), services);
+    const publicKey = currentKey(history);
+    const known = services.trust.lookup(publicKey, history.rotations);
+    return shown(
+      services.trust.set({
+        ...{ publicKey, rotations: history.rotations, tier: tier ?? known.registered },
+        ...(note === undefined ? {} : { note }),
+      }),
+    );
+  },
+  view: (screen) => ({
+    result({ nodeId, tier, rotations }) {
+      screen.print(`${nodeId}  ${tier}`);
+      screen.note(`${meaning[tier]}; its key is known with ${rotations} rotations`);
+    },
+  }),
+});
+
+/** The bundle in a file, checked against what is known of that node already. */
+async function openBundleFile(path: string, services: Services): Promise<TrustedNode> {
+  const { openTrustBundle, trustBundleMaximumLength } =
+    await import("#src/receipt/trust-bundle.ts");
+  const found = await services.disk.stat(path);
+  if (found === null)
+    throw new Refusal("not_found", `${path} does not exist`, "name the bundle's file", { path });
+  // One letter more than a bundle may have is enough to refuse it.
+  const bytes = await services.disk.readRange(path, 0, trustBundleMaximumLength + 1);
+  const text = Buffer.from(bytes).toString("utf8");
+  const named = /"nodeId"\s*:\s*"(psn[a-z2-7]{32})"/.exec(text)?.[1];
+  const entry = named === undefined ? null : services.trust.find(named);
+  return openTrustBundle(text, {
+    known: entry === null ? null : historyOf(entry),
+    nowMs: services.clock.wallMs(),
+  });
 }
 
 defineCommand({
