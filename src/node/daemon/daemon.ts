@@ -7,6 +7,7 @@ import { type Listener, listenHttp } from "#src/surface/http/listen.ts";
 import { openOperatorToken } from "#src/surface/http/operator-token.ts";
 import type { Asset, HttpParts } from "#src/surface/http/parts.ts";
 import { NodeTrainings } from "#src/train/node-trainings.ts";
+import { nodeFamilies } from "../daemon-metrics.ts";
 import { noInteraction } from "../no-interaction.ts";
 import { birthOf } from "./birth.ts";
 import { CommandChildren } from "./command-children.ts";
@@ -18,7 +19,6 @@ import {
   removeDaemonFiles,
   removeSocket,
 } from "./daemon-file.ts";
-import { nodeMetrics } from "./metrics.ts";
 import { advanceNodeEpoch, endNodeEpoch } from "./node-epoch.ts";
 import { peerAnswers } from "./peer-answers.ts";
 import { socketPath } from "./socket-path.ts";
@@ -192,7 +192,8 @@ export class Daemon implements DaemonControl {
       runningCalls: this.calls,
       draining: () => this.#isDraining,
       ready: async () => this.#whyNotReady(),
-      collectMetrics: () => nodeMetrics(services, this),
+      collectMetrics: async () =>
+        nodeFamilies(services, { epoch: this.epoch, startedMs: this.file.startedMs }),
       answerPeer: peerAnswers({ registry: options.registry, services, isolate }),
     };
   }

@@ -1,38 +1,13 @@
-import { type Context, Hono } from "hono";
-import type { Caller } from "#src/command/caller.ts";
+import { Hono } from "hono";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { failureResponse, formOf, type AnswerForm } from "./answer.ts";
 import { failureOf } from "./bugs.ts";
 import { answerCommand } from "./call.ts";
 import { doorOf, type Door } from "./door.ts";
 import { callerOf, checkSize, checkSource, securityHeaders } from "./hygiene.ts";
-import type { Arrival, HttpParts } from "./parts.ts";
+import type { HttpParts } from "./parts.ts";
+import type { HttpContext, HttpEnvironment, Route } from "./route.ts";
 import { routes } from "./routes.ts";
-
-/** What a request carries through the app. */
-export interface HttpEnvironment {
-  Bindings: Arrival;
-  Variables: { caller: Caller; route: string };
-}
-
-export type HttpContext = Context<HttpEnvironment>;
-
-/** One thing the door answers besides commands. */
-export interface Route {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  /** For the OpenAPI document, which leaves out what has none. */
-  readonly summary?: string;
-  /** `owner`: needs the token, or the socket. */
-  readonly access?: "safe" | "owner";
-  readonly socketOnly?: boolean;
-  /** Media types of the answer and of the body, where they are not JSON and none. */
-  readonly type?: string;
-  readonly body?: string;
-  /** What its query takes, as OpenAPI parameters. */
-  readonly query?: readonly Readonly<Record<string, unknown>>[];
-  answer(door: Door, context: HttpContext): Promise<Response> | Response;
-}
 
 /**
  * The HTTP door: commands by one rule, and the few routes of `routes.ts`. Every request passes the

@@ -3,7 +3,7 @@ import { journalMaximum } from "#src/command/journal.ts";
 import { noInteraction } from "#src/node/no-interaction.ts";
 import { compose } from "#src/node/services.ts";
 import { doorOf } from "./door.ts";
-import { openTestDoor, owner, problemIn, until, type TestDoor } from "./http.fixture.ts";
+import { openTestDoor, problemIn, until, type TestDoor } from "./http.fixture.ts";
 
 let door: TestDoor;
 let isDraining = false;
@@ -12,7 +12,7 @@ beforeEach(async () => {
   isDraining = false;
   door = await openTestDoor({
     parts: { draining: () => isDraining },
-    limits: { journalPollMs: 10, journalBatch: 20, eventStreams: 3, heartbeatMs: 100, drainMs: 50 },
+    limits: { journalPollMs: 10, journalBatch: 20, eventStreams: 3, heartbeatMs: 100 },
   });
 });
 afterEach(() => door.close());
@@ -174,8 +174,11 @@ describe("A-2 /events", () => {
 
   test("A-9 a stopping door does not wait for those who only watch", async () => {
     const client = await follow();
+    const startMs = performance.now();
     await door.listener.stop();
     await until(() => client.state.ended, "the stream ended");
+    // Well before the drain time is over.
+    expect(performance.now() - startMs).toBeLessThan(1_500);
   });
 
   test.each([
@@ -199,6 +202,5 @@ describe("A-2 /events", () => {
     });
     expect(local.status).toBe(200);
     leaving.abort();
-    expect(owner.authorization).toStartWith("Bearer ");
   });
 });

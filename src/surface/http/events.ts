@@ -1,7 +1,7 @@
 import type { JournalEntry } from "#src/command/journal.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { mediaTypes } from "./answer.ts";
-import type { HttpContext } from "./app.ts";
+import type { HttpContext } from "./route.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";
 import { requireOwner } from "./hygiene.ts";

@@ -244,6 +244,7 @@ describe("A-10 limits", () => {
     client.socket.end();
     await client.closed;
     await until(() => doorOf(door.parts).calls.taken === 0, "its place is free");
+    expect(client.received()).toBe("");
   });
 
   test("A-10 headers too many, too large, and an address too long are 431", async () => {
@@ -272,6 +273,7 @@ describe("A-10 limits", () => {
     client.socket.pause();
     await until(() => doorOf(door.parts).calls.taken === 1, "the command runs");
     await until(() => doorOf(door.parts).calls.taken === 0, "the client was dropped");
+    expect(client.received()).not.toContain('{"result"');
     client.socket.destroy();
   });
 
@@ -298,6 +300,7 @@ describe("A-10 limits", () => {
     client.socket.pause();
     await until(() => doorOf(patient.parts).calls.taken === 1, "the command runs");
     await until(() => doorOf(patient.parts).calls.taken === 0, "the client was dropped");
+    expect(client.received()).not.toContain('{"result"');
     client.socket.destroy();
     await patient.close();
   });

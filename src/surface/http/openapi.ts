@@ -1,7 +1,7 @@
 import type { Caller } from "#src/command/caller.ts";
 import { listFor, type ListedCommand } from "#src/command/list.command.ts";
 import { mediaTypes } from "./answer.ts";
-import type { Route } from "./app.ts";
+import type { Route } from "./route.ts";
 import { codes, type RefusalCode } from "#src/refusal/codes.ts";
 import type { Door } from "./door.ts";
 

@@ -1,6 +1,6 @@
 import { frameOf } from "#src/peer/framing.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { HttpContext } from "./app.ts";
+import type { HttpContext } from "./route.ts";
 import { readBody } from "./body.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";

@@ -1,6 +1,6 @@
 import { dispatch } from "#src/command/dispatch.ts";
 import { failureResponse } from "./answer.ts";
-import type { HttpContext, Route } from "./app.ts";
+import type { HttpContext, Route } from "./route.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";
 import { answerEvents } from "./events.ts";
