@@ -39,6 +39,8 @@ import "#src/policy/policy.command.ts";
 import "#src/policy/execute.command.ts";
 import "#src/policy/attestation.command.ts";
 import "#src/bench/bench.command.ts";
+import "./receipt.command.ts";
+import "./receipt-bundle.command.ts";
 import "./runtime.command.ts";
 import "./explain.command.ts";
 import "#src/command/list.command.ts";

@@ -120,20 +120,29 @@ export class ReceiptArchive {
       .map((row) => asLogged(row).receipt);
   }
 
-  /** The first and last place of an author's receipts about a subject, and how many; null: none. */
-  span(author: string, subject: string): { first: number; last: number; count: number } | null {
+  /** The first and last place of an author's receipts about a subject; null: there is none. */
+  span(author: string, subject: string): { first: number; last: number } | null {
     const row = this.store.get(
-      `SELECT min(sequence) AS first, max(sequence) AS last, count(*) AS count FROM receipt
+      `SELECT min(sequence) AS first, max(sequence) AS last FROM receipt
        WHERE author = ? AND subject = ?`,
       author,
       subject,
     )!;
     if (row["first"] === null) return null;
-    return {
-      first: Number(row["first"]),
-      last: Number(row["last"]),
-      count: Number(row["count"]),
-    };
+    return { first: Number(row["first"]), last: Number(row["last"]) };
+  }
+
+  /** How many of an author's receipts in a stretch are about a subject. */
+  countBetween(author: string, subject: string, first: number, last: number): number {
+    const row = this.store.get(
+      `SELECT count(*) AS count FROM receipt
+       WHERE author = ? AND subject = ? AND sequence BETWEEN ? AND ?`,
+      author,
+      subject,
+      first,
+      last,
+    )!;
+    return Number(row["count"]);
   }
 
   /** Receipts that fit the filter, newest first. */
