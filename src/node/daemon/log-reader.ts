@@ -34,7 +34,7 @@ export class LogReader {
       });
       entries = [...this.#entries(text ?? ""), ...entries];
     }
-    return entries.slice(-count);
+    return count === 0 ? [] : entries.slice(-count);
   }
 
   /** Entries written since the last look, through every rotation in between. */

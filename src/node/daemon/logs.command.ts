@@ -44,8 +44,7 @@ defineCommand({
       for (const entry of entries) emit({ type: "log", ...entry });
       count += entries.length;
     };
-    const before = reader.last(Math.max(1, lines));
-    show(lines === 0 ? [] : before);
+    show(reader.last(lines));
     if (!follow) return { lines: count, path };
     while (!signal.aborted) {
       await services.clock.sleep(lookMs, signal).catch(() => {});

@@ -37,7 +37,7 @@ const upWords = (facts: ServiceFacts) => ["up", "--drain", `${facts.drainMs}ms`]
  */
 function systemdUnit(facts: ServiceFacts) {
   const { command, home, isUser, userName } = facts;
-  const words = [...command, ...upWords(facts), "--home", home].map(systemdWord).join(" ");
+  const words = [...startable(command), ...upWords(facts), "--home", home];
   const text = `[Unit]
 Description=psionic node
 Documentation=man:systemd.service(5)
@@ -46,7 +46,7 @@ StartLimitBurst=5
 
 [Service]
 Type=exec
-ExecStart=${words}
+ExecStart=${words.map(systemdWord).join(" ")}
 Restart=on-failure
 RestartSec=5
 KillMode=mixed
@@ -66,6 +66,12 @@ WantedBy=${isUser ? "default.target" : "multi-user.target"}
     path: isUser ? "~/.config/systemd/user/psionic.service" : "/etc/systemd/system/psionic.service",
     enable: [`${systemctl} daemon-reload`, `${systemctl} enable --now psionic`],
   };
+}
+
+/** systemd starts no program with a quote, a pattern or a dollar sign in its path; a shell does. */
+function startable(command: readonly string[]): readonly string[] {
+  const isPlain = /^[^"'\\*?[\]$]+$/.test(command[0]!);
+  return isPlain ? command : ["/bin/sh", "-c", 'exec "$0" "$@"', ...command];
 }
 
 /** A word as systemd reads it: quoted, with its specifiers and variables made plain. */
