@@ -268,3 +268,20 @@ test("A-10 a run that trains writes samples, which are kept and journalled", asy
     body: { step: sample!.step },
   });
 }, 60_000);
+
+test("A-10 samples of the built-in task are held-out sums, each called right or wrong", async () => {
+  const daemon = await daemonOn("sums");
+  const { steps, checkpointEvery, layers, width, heads, batch, isa } = long;
+  const small = { steps, checkpointEvery, layers, width, heads, batch, isa };
+  await daemon.call("run/start", { ...small, name: "sums" });
+  await until(() => entriesOf(daemon, "run.sample").length > 0);
+  const { result } = await daemon.call("run/samples", { run: "sums" });
+  const [sample] = result!["samples"] as { prompt: string; text: string }[];
+  const lines = sample!.text.split("\n");
+  expect(lines.length).toBeGreaterThan(2);
+  for (const line of lines) {
+    const [, a, b, found] = /^(\d+)\+(\d+)=.* (right|wrong, it is (?:\d+))$/.exec(line)!;
+    const sum = Number(a) + Number(b);
+    expect([`right`, `wrong, it is ${sum}`]).toContain(found!);
+  }
+}, 60_000);
