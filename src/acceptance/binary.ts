@@ -24,7 +24,7 @@ export interface RunOptions {
   /** Working directory; the root folder when absent. */
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array<ArrayBuffer>;
   /** Killed after this long, so that a hang fails its test. Five minutes when absent. */
   readonly timeoutMs?: number;
 }

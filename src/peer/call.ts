@@ -40,7 +40,10 @@ export async function meetPeer(
   expected?: string,
 ): Promise<Hello> {
   const { bytes, challenge } = askHello(parts.random);
-  await line.send(bytes);
+  // A program that ended before it read may still have said why: that is the better refusal.
+  await line.send(bytes).catch((error: unknown) => {
+    if (!(error instanceof Refusal)) throw error;
+  });
   const waiting = new AbortController();
   const signal = AbortSignal.any([parts.signal, waiting.signal]);
   const late = parts.clock.sleep(helloPatienceMs, signal).then(() => null);
