@@ -168,8 +168,9 @@ export class TrustRegistry {
         history: before?.history ?? presented.rotations,
       };
       this.#write(before === null ? [] : [before], entry);
-      const { publicKey, tier, note } = entry;
-      log.append("trust.set", nodeId, { publicKey, tier, note, before: before?.tier ?? null });
+      const { publicKey, tier } = entry;
+      // The note stays out: receipts are shown to others.
+      log.append("trust.set", nodeId, { publicKey, tier, before: before?.tier ?? null });
       return entry;
     });
   }
@@ -182,7 +183,7 @@ export class TrustRegistry {
       if (entry === null) throw unknownPeer(nodeOrKey);
       this.#erase(entry);
       this.parts.receipts.opened().append("trust.set", entry.nodeId, {
-        ...{ publicKey: entry.publicKey, tier: "provisional", note: "", before: entry.tier },
+        ...{ publicKey: entry.publicKey, tier: "provisional", before: entry.tier },
       });
       return entry;
     });

@@ -43,7 +43,7 @@ defineCommand({
   name: "plan",
   summary:
     "What training a model will run and need: operations, shapes, buffers, bytes, FLOPs, digest.",
-  access: "safe",
+  access: "member",
   flow: "model",
   parameters,
   positional: ["size"],

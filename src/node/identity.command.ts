@@ -82,6 +82,7 @@ defineCommand({
   name: "identity/backup",
   summary: "Write the node's key to a file, sealed with a passphrase.",
   access: "owner",
+  localOnly: true,
   flow: "node",
   parameters: v.strictObject({
     file: v.pipe(v.string(), v.nonEmpty(), v.description("where to write the backup")),
@@ -113,6 +114,7 @@ defineCommand({
   name: "identity/restore",
   summary: "Bring a node's key back from a backup.",
   access: "owner",
+  localOnly: true,
   flow: "node",
   parameters: v.strictObject({
     file: v.pipe(v.string(), v.nonEmpty(), v.description("a file that `identity backup` wrote")),

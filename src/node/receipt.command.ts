@@ -23,7 +23,7 @@ const lineResult = v.object({
 defineCommand({
   name: "receipt/list",
   summary: "Signed receipts of what happened on this node, newest first.",
-  access: "owner",
+  access: "trusted",
   flow: "proof",
   parameters: v.strictObject({
     subject: v.optional(
@@ -79,7 +79,7 @@ function lineOf({ digest, receipt }: LoggedReceipt): v.InferOutput<typeof lineRe
 defineCommand({
   name: "receipt/show",
   summary: "One receipt in full, by its digest or the beginning of it.",
-  access: "owner",
+  access: "trusted",
   flow: "proof",
   parameters: v.strictObject({
     digest: v.pipe(
