@@ -33,6 +33,8 @@ async function verified(programName: string, own: Partial<ServiceFacts>) {
     writeFileSync(unit, serviceFile("systemd", { ...facts, command: [program], ...own }).text);
     const mode = own.isUser === true ? ["--user"] : [];
     const child = Bun.spawn([analyze, "verify", ...mode, "--man=no", unit], {
+      // A user's manager has a folder to run in.
+      env: { ...process.env, XDG_RUNTIME_DIR: folder },
       stdout: "pipe",
       stderr: "pipe",
     });
