@@ -1,7 +1,9 @@
 import * as v from "valibot";
 import { digestJson, type Digest } from "#src/codec/digest.ts";
-import { isFact, receiptText, type Receipt } from "#src/receipt/receipt.ts";
-import { nodeIdOf, verifyBytes } from "#src/receipt/signature.ts";
+import { receiptSchema } from "#src/receipt/parse-receipt.ts";
+import { isFact } from "#src/receipt/receipt.ts";
+import { nodeIdOf } from "#src/receipt/signature.ts";
+import { verifySignatures } from "#src/receipt/verify-receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** The kind of the receipt that an execution under a policy leaves. */
@@ -13,8 +15,6 @@ export type Ending = (typeof endings)[number];
 
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "must be a SHA-256 digest"));
 const short = v.pipe(v.string(), v.maxLength(600));
-const hexadecimal = (length: number) =>
-  v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${length}}$`), `must be ${length} hex digits`));
 
 /** What an attestation says; the body of its receipt. */
 export const attestationBodySchema = v.strictObject({
@@ -39,19 +39,13 @@ export const attestationBodySchema = v.strictObject({
 });
 export type AttestationBody = v.InferOutput<typeof attestationBodySchema>;
 
+const { countersignature: _, ...receiptEntries } = receiptSchema.entries;
+
 /** A receipt whose body is an attestation. Rotations are countersigned, attestations never. */
 export const attestationSchema = v.strictObject({
-  type: v.literal("psionic-receipt"),
-  version: v.literal(1),
-  author: v.pipe(v.string(), v.regex(/^psn[a-z2-7]{32}$/, "must be a node id")),
-  key: hexadecimal(64),
-  sequence: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-  previous: digest,
-  atMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  ...receiptEntries,
   kind: v.literal(attestationKind),
-  subject: short,
   body: attestationBodySchema,
-  signature: hexadecimal(128),
 });
 export type Attestation = v.InferOutput<typeof attestationSchema>;
 
@@ -82,13 +76,7 @@ export function verifyAttestation(
   if (attestation.subject !== attestation.body.execution || !isFact(attestation.body))
     throw wrong("shape", "subject and body differ", "take the file from its source again");
   checkKey(attestation, options.key);
-  const signed = Buffer.from(receiptText(attestation as Receipt));
-  if (!verifyBytes(attestation.key, signed, Buffer.from(attestation.signature, "hex")))
-    throw wrong(
-      "signature_wrong",
-      "the signature is not of this text",
-      "it was changed; ask again",
-    );
+  checkSignature(attestation);
   if (options.signals !== undefined) checkSignalsDigest(attestation, options.signals);
   return attestation;
 }
@@ -113,6 +101,19 @@ function checkKey({ key, author }: Attestation, expected: string | undefined): v
     `its key is not the one the id ${author} is made of`,
     "give the author's key with --key, from its rotation receipts",
   );
+}
+
+function checkSignature(attestation: Attestation): void {
+  try {
+    verifySignatures(attestation);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw wrong(
+      "signature_wrong",
+      "the signature is not of this text",
+      "it was changed; ask again",
+    );
+  }
 }
 
 function checkSignalsDigest({ body }: Attestation, signals: unknown): void {

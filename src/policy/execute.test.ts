@@ -8,6 +8,7 @@ import { identityDigestOf } from "#src/receipt/runtime-manifest.ts";
 import { signingKeyFromSeed } from "#src/receipt/signature.ts";
 import { verifyAttestation, type Attestation } from "./attestation.ts";
 import { contentDigest, type PolicyContent } from "./policy.ts";
+import { loadPolicy } from "./policy-store.ts";
 import { allowed, owner, peer, PolicyNode, refusalOf, sample } from "./policy.fixture.ts";
 
 const token = { provenance: "token" } as const;
@@ -348,6 +349,8 @@ describe("A-8 attestations", () => {
       ["shape", { ...good, extra: 1 }],
       ["shape", { ...good, body: { ...good.body, extra: 1 } }],
       ["shape", { ...good, subject: "psx0" }],
+      ["shape", { ...good, body: { ...good.body, reason: "\ud800" } }],
+      ["shape", { ...good, countersignature: { key: good.key, signature } }],
       ["shape", { ...good, sequence: 1.5 }],
       ["shape", content],
       ["signature_wrong", { ...good, body }],
@@ -372,6 +375,25 @@ describe("A-8 attestations", () => {
     expect(broken).toMatchObject({ code: "attestation_wrong", details: { reason: "not_json" } });
     for (const parameters of [{}, { file, document: {} }])
       expect((await refusalOf(node.call("attestation/verify", parameters))).code).toBe("usage");
+  });
+
+  test("I-6 after a rotation policies hold, duplicates stay refused, attestations need the new key", async () => {
+    using node = await withSample();
+    await node.mark("a");
+    const log = await node.services.receipts.open();
+    log.rotate(another, 1_000);
+    expect((await refusalOf(node.mark("a"))).code).toBe("execution_duplicate");
+    expect((await node.add()).isNew).toBe(false);
+    const { attestation } = await node.mark("b");
+    expect(attestation.key).toBe(another.publicKey);
+    const unproven = await refusalOf(() => verifyAttestation(attestation));
+    expect(unproven.details).toEqual({ reason: "author_unproven" });
+    expect(verifyAttestation(attestation, { key: another.publicKey }).subject).toMatch(/^psx/);
+    await node.add({ ...sample, revision: 2 });
+    expect((await loadPolicy("sample@2", node.services)).policy.key).toBe(another.publicKey);
+    // Without the rotation the old key is nobody's, and what it signed counts no more.
+    node.services.store.run("DELETE FROM receipt WHERE kind = 'key.rotated'");
+    expect((await refusalOf(loadPolicy("sample@1", node.services))).code).toBe("policy_damaged");
   });
 
   test("A-8 an execution nobody knows, or that never ended, has nothing to export", async () => {
