@@ -98,7 +98,7 @@ export class BundleVerifier {
       throw bundleWrong("its header counts otherwise than its places say");
     if (header.rotations.some(({ sequence }) => sequence >= header.first))
       throw bundleWrong("its header holds a rotation that stands in the stretch itself");
-    this.#chain = new ChainVerifier(header.author, header.rotations as readonly Receipt[]);
+    this.#chain = new ChainVerifier(header.author, header.rotations);
     this.#header = header;
   }
 

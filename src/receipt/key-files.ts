@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { canonicalText } from "#src/codec/digest.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { nodeIdSchema, receiptSchema } from "./parse-receipt.ts";
@@ -120,9 +121,5 @@ export async function writeRotations(
   rotations: readonly Receipt[],
 ): Promise<void> {
   const content = { type: "psionic-key-rotations", version: 1, nodeId, rotations };
-  await place.disk.publish(
-    rotationsPath(place),
-    `${JSON.stringify(content, null, 2)}\n`,
-    ownerOnly,
-  );
+  await place.disk.publish(rotationsPath(place), `${canonicalText(content)}\n`, ownerOnly);
 }

@@ -103,7 +103,8 @@ function namesOf(value: unknown, path: string): Record<string, unknown> {
 }
 
 function malformedReceipt(why: string, details: Record<string, unknown>): Refusal {
-  const place = details["sequence"] === undefined ? "" : ` ${String(details["sequence"])}`;
+  const { sequence } = details;
+  const place = typeof sequence === "number" ? ` ${sequence}` : "";
   return new Refusal(
     "receipt_malformed",
     `receipt${place} is malformed: ${why}`,

@@ -285,7 +285,7 @@ export class ReceiptLog extends ReceiptArchive {
 
 /** The key that signs what follows a receipt. */
 function keyAfter({ kind, key, body }: Receipt): string {
-  return kind === rotationKind ? String(body["to"]) : key;
+  return kind === rotationKind ? (body["to"] as string) : key;
 }
 
 function keyStale(nodeId: string): Refusal {
