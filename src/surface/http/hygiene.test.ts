@@ -227,6 +227,18 @@ describe("A-10 limits", () => {
     expect(await problemIn(chunked)).toMatchObject({ status: 413, code: "body_too_large" });
   });
 
+  test("A-10 what follows in a refused body is body, never another request", async () => {
+    for (const request of ["POST /commands/echo", "POST /commands/nowhere", "POST /healthz"]) {
+      const client = await door.raw(head(request, "Content-Length: 5000"));
+      await until(() => client.received().includes("\r\n\r\n"), "the refusal");
+      client.socket.write(head("GET /healthz").repeat(20));
+      await Promise.race([client.closed, Bun.sleep(100)]);
+      expect(client.received()).toMatch(/^HTTP\/1\.1 4/);
+      expect(client.received()).not.toContain("alive");
+      client.socket.destroy();
+    }
+  });
+
   test("A-10 a client that drips its body is cut off with 408 after the named time", async () => {
     const startMs = performance.now();
     const client = await door.raw(head("POST /commands/echo", "Content-Length: 500"));
