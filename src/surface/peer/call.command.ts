@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { defineCommand } from "#src/command/registry.ts";
+import { defineCommand, registry } from "#src/command/registry.ts";
 import { remoteView } from "./remote-view.ts";
 
 defineCommand({
@@ -51,5 +51,5 @@ defineCommand({
       { signal, emit },
     );
   },
-  view: remoteView,
+  view: (screen) => remoteView(screen, registry),
 });

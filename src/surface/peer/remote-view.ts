@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import type { Event, Screen, View } from "#src/command/define.ts";
-import { registry, type AnyCommand } from "#src/command/registry.ts";
+import type { AnyCommand, Registry } from "#src/command/registry.ts";
 import { printable } from "#src/surface/cli/printable.ts";
 
 /**
@@ -9,7 +9,7 @@ import { printable } from "#src/surface/cli/printable.ts";
  * or belongs to a command unknown here, is shown as JSON: the other node may be of another version,
  * or lie.
  */
-export function remoteView(screen: Screen): View<unknown> {
+export function remoteView(screen: Screen, registry: Registry): View<unknown> {
   const shown = careful(screen);
   let command: AnyCommand | null = null;
   let view: View<unknown> = {};
