@@ -14,6 +14,54 @@ const executionId = v.pipe(
 );
 
 defineCommand({
+  name: "attestation/list",
+  summary: "Executions under policies, the last first; with --unfinished those that never ended.",
+  access: "owner",
+  flow: "proof",
+  parameters: v.strictObject({
+    unfinished: v.optional(v.pipe(v.boolean(), v.description("only those without an end")), false),
+    limit: v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000), v.description("at most")),
+      50,
+    ),
+  }),
+  result: v.object({
+    executions: v.array(
+      v.object({
+        execution: v.string(),
+        state: v.string(),
+        policy: v.string(),
+        command: v.string(),
+        caller: v.string(),
+        claimedMs: v.number(),
+      }),
+    ),
+  }),
+  examples: ["psionic attestation list --unfinished"],
+  async run({ unfinished, limit }, { services }) {
+    const { listExecutions } = await import("./execution-store.ts");
+    return {
+      executions: listExecutions({ onlyOpen: unfinished, limit }, services).map(
+        ({ id, state, policy, command, caller, claimedMs }) => ({
+          ...{ execution: id, state, policy, command, caller, claimedMs },
+        }),
+      ),
+    };
+  },
+  view: (screen) => ({
+    result({ executions }) {
+      if (executions.length === 0) return screen.note("none");
+      for (const { execution, state, policy, command, claimedMs } of executions)
+        screen.print(
+          [execution, state.padEnd(10), policy, command, new Date(claimedMs).toISOString()].join(
+            "  ",
+          ),
+        );
+    },
+  }),
+});
+
+defineCommand({
   name: "attestation/show",
   summary: "One execution under a policy: its signals, what decided, what came of it.",
   access: "owner",

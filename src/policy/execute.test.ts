@@ -1,32 +1,20 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { digestJson } from "#src/codec/digest.ts";
-import type { Receipt } from "#src/receipt/receipt.ts";
-import { signReceipt } from "#src/receipt/receipt.ts";
 import { identityDigestOf } from "#src/receipt/runtime-manifest.ts";
-import { signingKeyFromSeed } from "#src/receipt/signature.ts";
-import { verifyAttestation, type Attestation } from "./attestation.ts";
-import { contentDigest, type PolicyContent } from "./policy.ts";
-import { loadPolicy } from "./policy-store.ts";
-import { allowed, owner, peer, PolicyNode, refusalOf, sample } from "./policy.fixture.ts";
+import { contentDigest } from "./policy.ts";
+import {
+  allowed,
+  attested,
+  everything,
+  owner,
+  peer,
+  PolicyNode,
+  refusalOf,
+  sample,
+  withPolicies,
+} from "./policy.fixture.ts";
 
 const token = { provenance: "token" } as const;
-
-/** A policy that allows everything, to see that it confers nothing. */
-const everything: PolicyContent = {
-  ...sample,
-  name: "everything",
-  signals: {},
-  rules: [{ id: "all", when: "true", outcome: "allow", reason: "why not" }],
-};
-
-async function withSample(): Promise<PolicyNode> {
-  const node = new PolicyNode();
-  await node.add();
-  await node.add(everything);
-  return node;
-}
 
 const destroy = (node: PolicyNode, how: string, caller = owner) =>
   node.call(
@@ -35,14 +23,9 @@ const destroy = (node: PolicyNode, how: string, caller = owner) =>
     caller,
   );
 
-const attested = async (node: PolicyNode) =>
-  (await node.services.receipts.open())
-    .list({ kind: "execution.attested", limit: 1_000 })
-    .map(({ receipt }) => receipt as Receipt & Attestation);
-
 describe("A-8 execution under a policy", () => {
   test("A-8 an allowed command runs and is attested", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const result = await node.mark("a");
     expect(result).toMatchObject({
       outcome: "allow",
@@ -77,7 +60,7 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 what is denied does not run, and is attested all the same", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const refusal = await refusalOf(node.mark("a", { signals: { ...allowed, count: 51 } }));
     expect(refusal).toMatchObject({
       code: "policy_denied",
@@ -101,7 +84,7 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 missing, unknown, wrong and reserved signals block and claim nothing", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const { purpose: _, ...without } = allowed;
     const blocked: [string, Record<string, unknown>][] = [
       ["policy_signal_missing", without],
@@ -129,7 +112,7 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 a policy sees the command's own parameters, defaults filled in", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     await node.add({
       ...everything,
       name: "steps",
@@ -148,7 +131,7 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 what cannot be asked claims nothing", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const ask = (more: Record<string, unknown>) => refusalOf(node.mark("a", more));
     expect((await ask({ command: "test/markk" })).code).toBe("unknown_command");
     expect((await ask({ parameters: { kee: 1 } })).code).toBe("usage");
@@ -164,7 +147,7 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 a command that refuses or fails is attested as such", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const refused = await refusalOf(destroy(node, "refuse"));
     expect(refused).toMatchObject({ code: "not_found", message: "there is nothing" });
     expect(refused.details["execution"]).toMatch(/^psx[0-9a-f]{32}$/);
@@ -179,13 +162,13 @@ describe("A-8 execution under a policy", () => {
   });
 
   test("A-8 a result with half a character is attested", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     await destroy(node, "half");
     expect((await attested(node))[0]!.body.resultDigest).toBe(digestJson({ text: "\ufffd" }));
   });
 
   test("A-8 without a runtime manifest or an identity nothing runs", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const broken = {
       manifest: async () => {
         throw new Error("no manifest");
@@ -202,7 +185,7 @@ describe("A-8 execution under a policy", () => {
 
 describe("A-5 a policy confers nothing", () => {
   test("A-5 whom the gate refuses, an allowing policy does not help", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     for (const trust of ["member", "trusted", "owner"] as const) {
       const refusal = await refusalOf(destroy(node, "", peer(trust)));
       expect(refusal).toMatchObject({
@@ -215,7 +198,7 @@ describe("A-5 a policy confers nothing", () => {
   });
 
   test("A-5 execute itself is for members", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     for (const caller of [
       peer("provisional"),
       peer("blocked"),
@@ -237,7 +220,7 @@ describe("A-5 a policy confers nothing", () => {
 
 describe("A-8 at most once", () => {
   test("A-8 a duplicate is refused; another key, caller, policy or parameter is another request", async () => {
-    using node = await withSample();
+    using node = await withPolicies();
     const { execution } = await node.mark("a");
     const duplicate = await refusalOf(node.mark("a"));
     expect(duplicate).toMatchObject({
@@ -256,7 +239,7 @@ describe("A-8 at most once", () => {
   });
 
   test("A-8 while the first still runs, and across a restart", async () => {
-    const node = await withSample();
+    const node = await withPolicies();
     let finish = () => {};
     const waiting = new Promise<void>((resolve) => (finish = resolve));
     let started = () => {};
@@ -288,140 +271,5 @@ describe("A-8 at most once", () => {
       "done",
     );
     node[Symbol.dispose]();
-  });
-});
-
-describe("A-8 attestations", () => {
-  const another = signingKeyFromSeed(new Uint8Array(32).fill(9));
-
-  test("A-8 an attestation holds by itself and shows what it was about", async () => {
-    using node = await withSample();
-    const file = join(node.home, "a.json");
-    const { execution, attestation } = await node.mark("a", { file });
-    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual(attestation);
-    const shown = (await node.call("attestation/show", { execution })) as Record<string, unknown>;
-    expect(shown).toMatchObject({
-      state: "done",
-      result: { fraction: 0.5 },
-      signals: allowed,
-      attestation,
-    });
-    const out = join(node.home, "b.json");
-    const signals = join(node.home, "signals.json");
-    await node.call("attestation/export", { execution, file: out, signals });
-    expect(readFileSync(out, "utf8")).toBe(readFileSync(file, "utf8"));
-    using stranger = new PolicyNode();
-    const checked = await stranger.call("attestation/verify", {
-      file: out,
-      signals,
-      key: attestation.key,
-    });
-    expect(checked).toMatchObject({
-      body: { execution },
-      signalsChecked: true,
-      key: attestation.key,
-    });
-    const document = attestation;
-    const anonymous = { provenance: "anonymous" } as const;
-    expect(await stranger.call("attestation/verify", { document }, anonymous)).toMatchObject({
-      signalsChecked: false,
-    });
-    for (const parameters of [{ file: out }, { document, signals }])
-      expect(
-        (await refusalOf(stranger.call("attestation/verify", parameters, anonymous))).code,
-      ).toBe("not_authorised");
-  });
-
-  test("A-8 whatever does not hold is refused with its reason", async () => {
-    using node = await withSample();
-    await node.mark("a");
-    const [good] = (await attested(node)) as [Attestation];
-    const { signature, ...content } = good;
-    expect(verifyAttestation(good, { key: good.key.toUpperCase() })).toEqual(good);
-    const body = { ...good.body, outcome: "deny" };
-    const turned = (signature.startsWith("0") ? "1" : "0") + signature.slice(1);
-    const signedBy = (more: Record<string, unknown>) =>
-      signReceipt({ ...content, key: another.publicKey, ...more }, another);
-    const faults: [string, unknown, Record<string, unknown>?][] = [
-      ["shape", null],
-      ["shape", []],
-      ["shape", { ...good, kind: "run.checkpoint" }],
-      ["shape", { ...good, extra: 1 }],
-      ["shape", { ...good, body: { ...good.body, extra: 1 } }],
-      ["shape", { ...good, subject: "psx0" }],
-      ["shape", { ...good, body: { ...good.body, reason: "\ud800" } }],
-      ["shape", { ...good, countersignature: { key: good.key, signature } }],
-      ["shape", { ...good, sequence: 1.5 }],
-      ["shape", content],
-      ["signature_wrong", { ...good, body }],
-      ["signature_wrong", { ...good, signature: turned }],
-      ["signature_wrong", { ...good, atMs: good.atMs + 1 }],
-      ["author_unproven", signedBy({})],
-      ["author_unproven", { ...good, key: another.publicKey }],
-      ["key_differs", good, { key: another.publicKey }],
-      ["key_differs", signedBy({}), { key: good.key }],
-      ["signals_differ", good, { signals: allowed }],
-      ["signals_differ", good, { signals: "\ud800" }],
-    ];
-    for (const [reason, document, options] of faults) {
-      const refusal = await refusalOf(() => verifyAttestation(document, options));
-      expect([reason, refusal.code, refusal.exitStatus, refusal.details["reason"]]).toEqual([
-        ...[reason, "attestation_wrong", 13, reason],
-      ]);
-    }
-    const file = join(node.home, "broken.json");
-    writeFileSync(file, "{");
-    const broken = await refusalOf(node.call("attestation/verify", { file }));
-    expect(broken).toMatchObject({ code: "attestation_wrong", details: { reason: "not_json" } });
-    for (const parameters of [{}, { file, document: {} }])
-      expect((await refusalOf(node.call("attestation/verify", parameters))).code).toBe("usage");
-  });
-
-  test("I-6 after a rotation policies hold, duplicates stay refused, attestations need the new key", async () => {
-    using node = await withSample();
-    await node.mark("a");
-    const log = await node.services.receipts.open();
-    log.rotate(another, 1_000);
-    expect((await refusalOf(node.mark("a"))).code).toBe("execution_duplicate");
-    expect((await node.add()).isNew).toBe(false);
-    const { attestation } = await node.mark("b");
-    expect(attestation.key).toBe(another.publicKey);
-    const unproven = await refusalOf(() => verifyAttestation(attestation));
-    expect(unproven.details).toEqual({ reason: "author_unproven" });
-    expect(verifyAttestation(attestation, { key: another.publicKey }).subject).toMatch(/^psx/);
-    await node.add({ ...sample, revision: 2 });
-    expect((await loadPolicy("sample@2", node.services)).policy.key).toBe(another.publicKey);
-    // Without the rotation the old key is nobody's, and what it signed counts no more.
-    node.services.store.run("DELETE FROM receipt WHERE kind = 'key.rotated'");
-    expect((await refusalOf(loadPolicy("sample@1", node.services))).code).toBe("policy_damaged");
-  });
-
-  test("A-8 an execution nobody knows, or that never ended, has nothing to export", async () => {
-    using node = await withSample();
-    const nobody = { execution: `psx${"0".repeat(32)}`, file: join(node.home, "x") };
-    for (const name of ["attestation/show", "attestation/export"]) {
-      const { execution, file } = nobody;
-      const parameters = name === "attestation/show" ? { execution } : { execution, file };
-      expect((await refusalOf(node.call(name, parameters))).code).toBe("execution_not_found");
-    }
-    const { execution } = await node.mark("a");
-    node.services.store.run(
-      "UPDATE execution SET state = 'claimed', receipt_digest = NULL WHERE id = ?",
-      execution,
-    );
-    expect(await node.call("attestation/show", { execution })).toMatchObject({
-      state: "unfinished",
-    });
-    const exported = node.call("attestation/export", { ...nobody, execution });
-    expect((await refusalOf(exported)).details["state"]).toBe("unfinished");
-  });
-
-  test("A-8 a file that cannot be written takes the execution back neither way", async () => {
-    using node = await withSample();
-    const file = join(node.home, "absent", "a.json");
-    const refusal = await refusalOf(node.mark("a", { file }));
-    expect(refusal.hint).toContain("attestation export psx");
-    expect(await node.marks("a")).toBe(1);
-    expect((await refusalOf(node.mark("a"))).code).toBe("execution_duplicate");
   });
 });

@@ -107,6 +107,22 @@ export function findExecution(id: string, services: ExecutionServices): StoredEx
   return row === null ? null : asExecution(row, runningIn(services));
 }
 
+/** Executions, the last claimed first; those without an end alone where `onlyOpen`. */
+export function listExecutions(
+  { onlyOpen, limit }: { readonly onlyOpen: boolean; readonly limit: number },
+  services: ExecutionServices,
+): StoredExecution[] {
+  const here = runningIn(services);
+  return services.store
+    .all(
+      `SELECT * FROM execution WHERE NOT ?1 OR state = 'claimed'
+       ORDER BY claimed_ms DESC, rowid DESC LIMIT ?2`,
+      onlyOpen ? 1 : 0,
+      limit,
+    )
+    .map((row) => asExecution(row, here));
+}
+
 function asExecution(row: Row, here: ReadonlySet<string>): StoredExecution {
   const id = String(row["id"]);
   const text = (name: string) => (row[name] === null ? null : String(row[name]));

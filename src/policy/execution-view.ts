@@ -28,7 +28,7 @@ export async function showExecution(id: string, services: Services): Promise<Sho
     throw new Refusal(
       "execution_not_found",
       `no execution ${id} is known here`,
-      "`psionic receipt list --kind execution.attested` lists those that ended",
+      "`psionic attestation list` lists those there are",
       { execution: id },
     );
   const log = await services.receipts.open();

@@ -8,8 +8,10 @@ import type { Services } from "#src/command/define.ts";
 import { dispatch } from "#src/command/dispatch.ts";
 import { Registry, registry as program, type AnyCommand } from "#src/command/registry.ts";
 import { compose } from "#src/node/services.ts";
+import type { Receipt } from "#src/receipt/receipt.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import type { Attestation } from "./attestation.ts";
 import { evaluatePolicy } from "./evaluate.ts";
 import { parsePolicy, type PolicyContent } from "./policy.ts";
 import { addPolicy } from "./policy-store.ts";
@@ -215,3 +217,25 @@ export async function refusalOf(work: Promise<unknown> | (() => unknown)): Promi
   }
   throw new Error("it was not refused");
 }
+
+/** A policy that allows everything, to see that it confers nothing. */
+export const everything: PolicyContent = {
+  ...sample,
+  name: "everything",
+  signals: {},
+  rules: [{ id: "all", when: "true", outcome: "allow", reason: "why not" }],
+};
+
+/** A node that holds both policies. */
+export async function withPolicies(): Promise<PolicyNode> {
+  const node = new PolicyNode();
+  await node.add();
+  await node.add(everything);
+  return node;
+}
+
+/** The attestations of a node, the last first. */
+export const attested = async (node: PolicyNode) =>
+  (await node.services.receipts.open())
+    .list({ kind: "execution.attested", limit: 1_000 })
+    .map(({ receipt }) => receipt as Receipt & Attestation);

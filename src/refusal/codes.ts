@@ -651,7 +651,7 @@ export const codes = {
     10,
     404,
     false,
-    "No execution of that id is known here, or it has left no attestation yet. `psionic receipt list --kind execution.attested` lists those that have.",
+    "No execution of that id is known here, or it has left no attestation yet. `psionic attestation list` lists those there are.",
   ),
   attestation_wrong: entry(
     13,
