@@ -71,6 +71,14 @@ describe("A-1 every registered command", () => {
       expect(kebab(key).startsWith("no-")).toBe(false);
     }
     for (const key of command.positional ?? []) expect(keys).toContain(key);
+    for (const path of command.paths ?? [])
+      expect(keys).toContain(typeof path === "string" ? path : path.key);
+    const letters = new Set(globalOptions.flatMap(({ short }) => short ?? []));
+    for (const [letter, key] of Object.entries(command.letters ?? {})) {
+      expect(letter).toMatch(/^[a-zA-Z]$/);
+      expect(letters.has(letter)).toBe(false);
+      expect(keys).toContain(key);
+    }
   });
 
   const examples = commands.flatMap(({ name, examples = [] }) =>
@@ -89,6 +97,7 @@ describe("A-1 every registered command", () => {
         words: name,
         schema: parameterSchema(resolved.command),
         positional: resolved.command.positional ?? [],
+        letters: resolved.command.letters ?? {},
       },
     );
     expect(readGlobals(argv)["help"]).toBeUndefined();

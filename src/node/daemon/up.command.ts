@@ -9,7 +9,7 @@ import { logLevels } from "./log-record.ts";
 import { pageLink } from "./page-link.ts";
 
 /** How long `up` waits for a daemon that is just starting, where the home is taken. */
-const otherStartMs = 5_000;
+const otherStartMs = 2_000;
 const lookMs = 50;
 
 const parameters = v.strictObject({
