@@ -104,9 +104,34 @@ export function formatTime(atMs: Figure): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/**
+ * A mark of an axis: no more decimals than tell two marks apart, whatever the format of a single
+ * figure.
+ */
+export function formatTick(
+  format: (value: number) => string,
+  value: number,
+  increment: number,
+): string {
+  const size = Math.abs(value);
+  if (format === formatFigure && (size === 0 || (size >= 1e-3 && size < 1e4))) {
+    const decimals = increment > 0 ? Math.ceil(-Math.log10(increment) - 1e-9) : 0;
+    return value.toFixed(Math.min(6, Math.max(0, decimals))).replace("-", "−");
+  }
+  return format(value)
+    .replace(/(\.\d*?)0+(?!\d)/, "$1")
+    .replace(/\.(?!\d)/, "");
+}
+
 /** A digest's beginning, enough to tell two apart. */
 export function formatDigest(digest: string | null | undefined): string {
   return digest ? digest.slice(0, 12) : missing;
+}
+
+/** A message as a sentence: it begins with a capital and ends with a full stop. */
+export function sentenceOf(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…:]$/.test(first) ? first : `${first}.`;
 }
 
 /** `learningRate` as `learning rate`. */

@@ -167,7 +167,6 @@ function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
             <tr>
               <th scope="col">Name</th>
               <th scope="col">State</th>
-              <th scope="col">Size</th>
               <th scope="col" class="number">
                 Step
               </th>
@@ -183,6 +182,7 @@ function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
               <th scope="col" class="number">
                 Of peak
               </th>
+              <th scope="col">Size</th>
               <th scope="col">Created</th>
             </tr>
           </thead>
@@ -195,7 +195,6 @@ function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
                 <td>
                   <StateMark state={line.state} />
                 </td>
-                <td>{line.size}</td>
                 <td class="number">
                   {formatCount(line.step)} / {formatCount(line.steps)}
                 </td>
@@ -203,6 +202,7 @@ function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
                 <td class="number">{formatFigure(line.valLoss)}</td>
                 <td class="number">{formatShort(line.tokensPerSecond)}</td>
                 <td class="number">{formatPercent(line.percentOfPeak)}</td>
+                <td>{line.size}</td>
                 <td>{formatAgo(line.createdMs, nowMs)}</td>
               </tr>
             ))}

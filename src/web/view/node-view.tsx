@@ -1,8 +1,8 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { formatBytes, formatDuration, formatTime } from "../format.ts";
 import type { ListedCommand, NodeStatus } from "../protocol.ts";
-import { asRefused, type Refused, request } from "./node-client.ts";
-import { AlertList, Facts, JsonBlock, Loading, RefusalNote, useNow } from "./pieces.tsx";
+import { asRefused, type Refused, request, stream, wasCancelled } from "./node-client.ts";
+import { AlertList, Facts, Loading, RefusalNote, useNow } from "./pieces.tsx";
 import { signOut } from "./session.ts";
 import { useAnswer } from "./use-answer.ts";
 
@@ -74,32 +74,67 @@ export function NodeView() {
   );
 }
 
+interface LogLine {
+  readonly time: string;
+  readonly level: string;
+  readonly category: string;
+  readonly message: string;
+  readonly properties?: Readonly<Record<string, unknown>>;
+}
+
+/** The page shows at most this many of the log's last lines. */
+const logLineMaximum = 200;
+
 function LogPanel() {
-  const logs = useAnswer<unknown>("logs", {}, { everyMs: 10_000 });
-  const lines = logs.value === null ? null : logLines(logs.value);
+  const [lines, setLines] = useState<readonly string[] | null>(null);
+  const [refused, setRefused] = useState<Refused | null>(null);
+  useEffect(() => {
+    const controller = new AbortController();
+    const read = async () => {
+      const found: string[] = [];
+      try {
+        await stream(
+          "logs",
+          { lines: logLineMaximum },
+          (event) => found.push(logText(event as unknown as LogLine)),
+          controller.signal,
+        );
+        setLines(found);
+        setRefused(null);
+      } catch (error) {
+        if (!wasCancelled(error)) setRefused(asRefused(error));
+      }
+    };
+    void read();
+    const timer = setInterval(() => {
+      if (!document.hidden) void read();
+    }, 10_000);
+    return () => {
+      clearInterval(timer);
+      controller.abort();
+    };
+  }, []);
   return (
     <section class="panel" aria-labelledby="logs-title">
       <h2 id="logs-title">Log</h2>
-      <RefusalNote refused={logs.refused} />
-      {lines !== null && (
+      <RefusalNote refused={refused} />
+      {lines === null ? (
+        refused === null && <Loading what="the log" />
+      ) : (
         <pre class="scroll short log" tabIndex={0} role="region" aria-label="The log's last lines">
-          {lines.slice(-200).join("\n") || "Nothing was logged yet."}
+          {lines.join("\n") || "Nothing was logged yet."}
         </pre>
       )}
-      {lines === null && logs.value !== null && <JsonBlock value={logs.value} label="Log" />}
     </section>
   );
 }
 
-/** The lines of a log answer: texts, or records with a message. Null where it has none. */
-function logLines(answer: unknown): string[] | null {
-  const lists = typeof answer === "object" && answer !== null ? Object.values(answer) : [];
-  const list: unknown = lists.find(Array.isArray);
-  if (!Array.isArray(list)) return null;
-  return list.map((line) => (typeof line === "string" ? line : JSON.stringify(line)));
+function logText({ time, level, category, message, properties }: LogLine): string {
+  const facts = Object.keys(properties ?? {}).length > 0 ? ` ${JSON.stringify(properties)}` : "";
+  return `${time} ${level.padEnd(7)} ${category.replace(/^psionic\./, "")}: ${message}${facts}`;
 }
 
-/** Metrics need the token, which a link cannot carry, so they are fetched and shown here. */
+/** The figures Prometheus scrapes; fetched with the token, which a door open to others asks for. */
 function MetricsPanel() {
   const [text, setText] = useState<string | null>(null);
   const [refused, setRefused] = useState<Refused | null>(null);

@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { formatPercent, missing } from "../format.ts";
+import { formatPercent, missing, sentenceOf } from "../format.ts";
 import { shareDone } from "../progress.ts";
 import type { Alert } from "../protocol.ts";
 import type { Refused } from "./node-client.ts";
@@ -11,17 +11,29 @@ export function RefusalNote({ refused }: { readonly refused: Refused | null }) {
   return (
     <div class="note critical" role="alert">
       <p>
-        <strong>{sentence(refused.message)}</strong> <code>{refused.code}</code>
+        <strong>
+          <Sentence text={refused.message} />
+        </strong>{" "}
+        <code>{refused.code}</code>
       </p>
-      {refused.hint !== "" && <p>{sentence(refused.hint)}</p>}
+      {refused.hint !== "" && (
+        <p>
+          <Sentence text={refused.hint} />
+        </p>
+      )}
     </div>
   );
 }
 
-/** Messages are written without a full stop, for they stand in lines of many kinds. */
-export function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?…:]$/.test(first) ? first : `${first}.`;
+/**
+ * A refusal's words as a sentence. They are written without a full stop, for they stand in lines of
+ * many kinds, and with commands between backticks.
+ */
+function Sentence({ text }: { readonly text: string }) {
+  const parts = sentenceOf(text).split("`");
+  return (
+    <>{parts.map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>
+  );
 }
 
 export function AlertList({ alerts }: { readonly alerts: readonly Alert[] }) {
@@ -34,9 +46,16 @@ export function AlertList({ alerts }: { readonly alerts: readonly Alert[] }) {
           class={`note ${severity === "warning" ? "warning" : "critical"}`}
         >
           <p>
-            <strong>{sentence(message)}</strong> <code>{kind}</code>
+            <strong>
+              <Sentence text={message} />
+            </strong>{" "}
+            <code>{kind}</code>
           </p>
-          {hint && <p>{sentence(hint)}</p>}
+          {hint && (
+            <p>
+              <Sentence text={hint} />
+            </p>
+          )}
         </li>
       ))}
     </ul>

@@ -1,4 +1,5 @@
 import uPlot from "uplot";
+import { formatTick } from "../format.ts";
 
 /** What uPlot draws; figures stay outside so that they can be replaced without drawing anew. */
 export interface PlotShape {
@@ -88,11 +89,16 @@ export function createPlot(
         },
       },
       axes: [
-        { ...axis, size: 26, values: (_plot, marks) => marks.map(shape.formatX) },
+        {
+          ...axis,
+          size: 26,
+          values: (_plot, marks) => marks.map((mark) => formatTick(shape.formatX, mark, 1)),
+        },
         {
           ...axis,
           size: 58,
-          values: (_plot, marks) => marks.map((mark) => (mark === null ? "" : shape.formatY(mark))),
+          values: (_plot, marks, _axis, _space, increment) =>
+            marks.map((mark) => (mark === null ? "" : formatTick(shape.formatY, mark, increment))),
         },
       ],
       series: [

@@ -125,14 +125,14 @@ export function PromptBox({ run, checkpoints, isTask }: PromptBoxProps) {
                 onInput={(event) => setTemperature(Number(event.currentTarget.value))}
               />
             </label>
-            <div class="actions">
-              <button type="submit" class="primary" disabled={isWriting}>
-                Write
-              </button>
-              <button type="button" disabled={!isWriting} onClick={() => writing.current?.abort()}>
-                Cancel
-              </button>
-            </div>
+          </div>
+          <div class="actions">
+            <button type="submit" class="primary" disabled={isWriting}>
+              Write
+            </button>
+            <button type="button" disabled={!isWriting} onClick={() => writing.current?.abort()}>
+              Cancel
+            </button>
           </div>
         </form>
       )}

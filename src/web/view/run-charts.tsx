@@ -21,8 +21,20 @@ export function RunCharts({
       <div class="wide">
         <Chart {...shared} title="Loss" lines={lines.loss} format={formatFigure} canSmooth isTall />
       </div>
-      <Chart {...shared} title="Tokens per second" lines={lines.rate} format={formatShort} />
-      <Chart {...shared} title="Share of peak" lines={lines.peak} format={formatPercent} />
+      <Chart
+        {...shared}
+        title="Tokens per second"
+        lines={lines.rate}
+        format={formatShort}
+        canSmooth
+      />
+      <Chart
+        {...shared}
+        title="Share of peak"
+        lines={lines.peak}
+        format={formatPercent}
+        canSmooth
+      />
       <Chart {...shared} title="Learning rate" lines={lines.learningRate} format={formatFigure} />
       <Chart {...shared} title="Gradient norm" lines={lines.norm} format={formatFigure} canSmooth />
       <div class="wide">
@@ -57,8 +69,8 @@ function linesOf(series: Series | null) {
       { ...line("training", steps?.loss, 0), isSmoothed: true },
       { label: "held out", curve: heldOut, colour: 1 },
     ],
-    rate: [line("tokens/s", steps?.tokensPerSecond, 2)],
-    peak: [line("% of peak", steps?.percentOfPeak, 3)],
+    rate: [{ ...line("tokens/s", steps?.tokensPerSecond, 2), isSmoothed: true }],
+    peak: [{ ...line("% of peak", steps?.percentOfPeak, 3), isSmoothed: true }],
     learningRate: [line("learning rate", steps?.learningRate, 5)],
     norm: [{ ...line("gradient norm", steps?.gradientNorm, 4), isSmoothed: true }],
     split: splitParts.map((part, index) => line(part, steps?.split[part], index)),

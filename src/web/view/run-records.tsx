@@ -1,4 +1,11 @@
-import { formatBytes, formatCount, formatDigest, formatName, formatTime } from "../format.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDigest,
+  formatName,
+  formatTime,
+  missing,
+} from "../format.ts";
 import type { Checkpoint, RunStatus, Sample, ShownReceipt } from "../protocol.ts";
 import { hashOf } from "../router.ts";
 import { Facts, JsonBlock, Loading, RefusalNote } from "./pieces.tsx";
@@ -67,7 +74,9 @@ export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Ch
                     <code title={stateDigest}>{formatDigest(stateDigest)}</code>
                   </td>
                   <td>
-                    {parent ? (
+                    {!mark.isKept ? (
+                      missing
+                    ) : parent ? (
                       stepOf.has(parent) ? (
                         `step ${formatCount(stepOf.get(parent))}`
                       ) : (
