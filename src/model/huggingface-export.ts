@@ -1,4 +1,4 @@
-import { assert } from "#src/refusal/refusal.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
 import {
   safetensorsHead,
   tensorSizeBytes,
@@ -13,8 +13,20 @@ import {
 } from "./huggingface-config.ts";
 import { mapTensors, type TensorMapping } from "./huggingface-names.ts";
 
-/** Little-endian float32 bytes of one of our parameters, whole and row-major. */
-export type ParameterReader = (name: string) => Uint8Array | Promise<Uint8Array>;
+/**
+ * Little-endian float32 bytes of one of our parameters, row-major: `lengthBytes` of them from an offset.
+ * A parameter may be larger than an array can be, so it is read in pieces.
+ */
+export type ParameterReader = (
+  name: string,
+  offsetBytes: number,
+  lengthBytes: number,
+) => Uint8Array | Promise<Uint8Array>;
+
+/** Bytes read and written at once. */
+const pieceBytes = 256 * 1024 * 1024;
+/** What is transposed is held whole. */
+const transposedMaximum = 2 ** 31;
 
 export interface HuggingFaceExport {
   readonly model: ModelConfiguration;
@@ -81,20 +93,39 @@ async function writeTensors(
   await writer.write(safetensorsHead(tensors));
   for (const [index, mapping] of mappings.entries()) {
     const sizeBytes = tensorSizeBytes(tensors[index]!);
-    const bytes = mapping.parameter === null ? new Uint8Array(sizeBytes) : await cut(mapping, read);
-    assert(bytes.byteLength === sizeBytes, `${mapping.name} has ${bytes.byteLength} bytes`);
-    await writer.write(bytes);
+    let writtenBytes = 0;
+    for await (const bytes of piecesOf(mapping, sizeBytes, read)) {
+      await writer.write(bytes);
+      writtenBytes += bytes.byteLength;
+    }
+    assert(writtenBytes === sizeBytes, `${mapping.name} has ${writtenBytes} bytes`);
   }
 }
 
 /** The mapping's rows of its parameter, transposed where the file wants them so. */
-async function cut(mapping: TensorMapping, read: ParameterReader): Promise<Uint8Array> {
-  const { parameter, shape, fromRow, rows, transposed } = mapping;
-  assert(parameter !== null, "zeros have no parameter");
-  const whole = await read(parameter);
-  if (transposed) return transpose(whole, rows, shape[0]!);
-  const columns = shape[shape.length - 1]!;
-  return whole.subarray(fromRow * columns * 4, (fromRow + rows) * columns * 4);
+async function* piecesOf(
+  { name, parameter, shape, fromRow, rows, transposed }: TensorMapping,
+  sizeBytes: number,
+  read: ParameterReader,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (parameter === null) yield new Uint8Array(sizeBytes);
+  else if (transposed) {
+    if (sizeBytes > transposedMaximum) throw tooLarge(name, sizeBytes);
+    yield transpose(await read(parameter, 0, sizeBytes), rows, shape[0]!);
+  } else {
+    const startBytes = fromRow * shape[shape.length - 1]! * 4;
+    for (let done = 0; done < sizeBytes; done += pieceBytes)
+      yield await read(parameter, startBytes + done, Math.min(pieceBytes, sizeBytes - done));
+  }
+}
+
+function tooLarge(name: string, sizeBytes: number): Refusal {
+  return new Refusal(
+    "run_unfit",
+    `The tensor ${name} of ${sizeBytes} bytes is too large to be exported in GPT-2's layout, which is transposed.`,
+    "Export a model of another --style.",
+    { tensor: name, sizeBytes },
+  );
 }
 
 /** rows × columns of float32 as columns × rows, in a new buffer. */

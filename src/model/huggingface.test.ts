@@ -41,7 +41,7 @@ async function exported(model: ModelConfiguration): Promise<Map<string, Uint8Arr
   const parameters = fillParameters(model);
   await exportHuggingFace({
     model,
-    read: (name) => parameters.get(name)!,
+    read: (name, from, length) => parameters.get(name)!.subarray(from, from + length),
     tokenizerFiles: { "tokenizer.json": "{}", "chat_template.jinja": "{{ messages }}" },
     tokens: { eosTokenIds: [0] },
     directory,

@@ -1,11 +1,11 @@
 /** Writes a checkpoint's model in other programs' formats. Every byte read is verified first. */
 import type { Services } from "#src/command/define.ts";
-import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
 import { compileDecoding } from "#src/model/compile.ts";
 import { exportHuggingFace } from "#src/model/huggingface-export.ts";
 import { assert } from "#src/refusal/refusal.ts";
 import { checkpointSteps, noCheckpoint, restoreCheckpoint } from "./checkpoint-restore.ts";
 import { Executor } from "./executor.ts";
+import { openHoldingBackend } from "./open-backend.ts";
 import { reopenRunData } from "./run-data.ts";
 import type { Run } from "./run-store.ts";
 
@@ -19,11 +19,9 @@ export async function exportRun(
   const { model } = run.manifest;
   const dataset = await reopenRunData(run.manifest, disk, home.root);
   // Nothing is computed here; a plan of capacity 1 says where each parameter lies.
-  const executor = new Executor(
-    openReferenceBackend(),
-    compileDecoding({ model, capacity: 1 }),
-    clock,
-  );
+  const plan = compileDecoding({ model, capacity: 1 });
+  const backend = await openHoldingBackend(plan);
+  const executor = new Executor(backend, plan, clock);
   const checkpoints = `${home.runs}/${run.id}/checkpoints`;
   try {
     const restored = await restoreCheckpoint(disk, checkpoints, executor, {
@@ -42,14 +40,17 @@ export async function exportRun(
         dataset.tokenizer.files().map(({ name, content }) => [name, content]),
       ),
       ...(endOfText === null ? {} : { tokens: { eosTokenIds: [endOfText] } }),
-      read(name) {
+      read(name, offsetBytes, lengthBytes) {
         const tensor = parameters.get(name);
         assert(tensor, `the model has no parameter ${name}`);
-        return executor.bytes(tensor);
+        const memory = executor.memory(tensor.space);
+        assert(memory, `no memory for ${name}`);
+        return memory.view(tensor.offsetBytes + offsetBytes, lengthBytes);
       },
     });
     return { step: restored.manifest.step };
   } finally {
     executor.release();
+    backend.release();
   }
 }

@@ -12,7 +12,12 @@ defineCommand({
   parameters: v.strictObject({
     run: runParameter,
     after: v.optional(
-      v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.description("only steps after this")),
+      v.pipe(
+        v.number(),
+        v.safeInteger(),
+        v.minValue(0),
+        v.description("only steps after this, and evaluations from it on"),
+      ),
       0,
     ),
     points: v.optional(

@@ -105,7 +105,7 @@ test("A-10 evaluations are thinned out too; a full one wins over a sample of the
   expect(evaluations.step.at(-1)).toBe(100);
   expect(evaluations.loss.at(-1)).toBe(7);
   const all = readSeries(store, other, { after: 90, points: 5_000, peakFlops: null });
-  expect(all.evaluations.step).toEqual([91, 92, 93, 94, 95, 96, 97, 98, 99, 100]);
+  expect(all.evaluations.step).toEqual([90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100]);
 });
 
 test("A-10 where the time of a step went is kept with it", () => {

@@ -35,7 +35,10 @@ export function percentOfPeak(
   );
 }
 
-/** Columns of at most `points` steps and evaluations after a step. */
+/**
+ * Columns of at most `points` steps after a step, and as many evaluations from that step on: a step is
+ * measured after it was recorded, so whoever saw the step may not have seen its evaluation.
+ */
 export function readSeries(
   store: Store,
   run: Run,
@@ -98,10 +101,10 @@ function readSteps(store: Store, run: string, wanted: readonly number[]): TimedS
 }
 
 /** Of a step with a sampled and a full evaluation, the full one counts. */
-function readEvaluations(store: Store, run: string, after: number, points: number): Evaluation[] {
-  const where = "run = ?1 AND step > ?2";
+function readEvaluations(store: Store, run: string, from: number, points: number): Evaluation[] {
+  const where = "run = ?1 AND step >= ?2";
   const count = Number(
-    store.get(`SELECT count(*) AS count FROM run_evaluation WHERE ${where}`, run, after)!["count"],
+    store.get(`SELECT count(*) AS count FROM run_evaluation WHERE ${where}`, run, from)!["count"],
   );
   const stride = Math.max(1, Math.ceil(count / Math.max(1, points - 2)));
   const rows = store.all(
@@ -109,7 +112,7 @@ function readEvaluations(store: Store, run: string, after: number, points: numbe
        SELECT *, row_number() OVER (ORDER BY step, is_full) AS place FROM run_evaluation WHERE ${where}
      ) WHERE (place - 1) % ?3 = 0 OR place = ?4 ORDER BY step, is_full`,
     run,
-    after,
+    from,
     stride,
     count,
   );

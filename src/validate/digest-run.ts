@@ -1,6 +1,5 @@
 /** The state digest of a checkpoint, from the bytes on the disk as they are now. */
 import type { Services } from "#src/command/define.ts";
-import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkpointDirectory } from "#src/train/checkpoint.ts";
 import {
@@ -10,6 +9,7 @@ import {
   readManifest,
 } from "#src/train/checkpoint-restore.ts";
 import { Executor } from "#src/train/executor.ts";
+import { openHoldingBackend } from "#src/train/open-backend.ts";
 import { pinnedPlan } from "#src/train/run-plan.ts";
 import type { Run, RunStore } from "#src/train/run-store.ts";
 import { digestState, type StateDigest } from "#src/train/state-digest.ts";
@@ -30,7 +30,8 @@ export async function digestRun(
   const step = wantedStep ?? steps.at(-1);
   if (step === undefined || !steps.includes(step)) throw noCheckpoint(run, wantedStep, steps);
   const plan = pinnedPlan(run.manifest);
-  const executor = new Executor(openReferenceBackend(), plan, clock);
+  const backend = await openHoldingBackend(plan);
+  const executor = new Executor(backend, plan, clock);
   try {
     const path = `${directory}/${checkpointDirectory(step)}`;
     const manifest = await readManifest(disk, path, { run: run.id, planDigest: plan.digest });
@@ -47,5 +48,6 @@ export async function digestRun(
     );
   } finally {
     executor.release();
+    backend.release();
   }
 }
