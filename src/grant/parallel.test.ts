@@ -94,18 +94,22 @@ const usedEpochs = () =>
 describe("A-7 parallel presentations over processes", () => {
   test("A-7 of 1,000 none is admitted after the revocation was acknowledged", async () => {
     const { grant, file } = issue();
-    const children = start(file, 4, 250);
-    await Child.begin(children);
+    const early = start(file, 4, 150);
+    const later = start(file, 4, 100);
+    const children = [...early, ...later];
+    await Child.begin(early);
     await untilCalls(grant, 100);
     node.issued.revoke(guestKey.publicKey, ["run/status"]);
     const acknowledgedNs = process.hrtime.bigint();
+    await Child.begin(later);
     await Promise.all(children.map(({ done }) => done));
     const said = everythingSaid(children).filter(({ code }) => code !== "counted");
     expect(said).toHaveLength(1_000);
     const late = said.filter(({ beganNs }) => BigInt(beganNs) > acknowledgedNs);
-    expect(late.length).toBeGreaterThan(0);
+    expect(late.length).toBeGreaterThanOrEqual(400);
     expect(new Set(late.map(({ code }) => code))).toEqual(new Set(["grant_revoked"]));
-    expect(new Set(said.map(({ code }) => code))).toEqual(new Set(["admitted", "grant_revoked"]));
+    expect(countOf(said, "admitted")).toBeGreaterThanOrEqual(100);
+    expect(countOf(said, "admitted") + countOf(said, "grant_revoked")).toBe(1_000);
     const [revoked] = node.log.list({ kind: "grant.revoked", limit: 1 });
     const [lastUsed] = node.log.list({ kind: "grant.used", limit: 1 });
     expect(lastUsed!.receipt.sequence).toBeLessThan(revoked!.receipt.sequence);
