@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import { machineRandom } from "#src/node/random.ts";
+import { sealCall } from "#src/peer/envelope.ts";
+import { frameOf } from "#src/peer/framing.ts";
+import { signingKeyFromPem } from "#src/receipt/signature.ts";
 import { binaryPath, jsonLines, runBinary, start, TemporaryFolder } from "./binary.ts";
 import { trainToEnd } from "./training.fixture.ts";
 
@@ -250,6 +254,22 @@ describe("A-2 a recorded call", () => {
       await ofBob("down");
     }
     expect((await call("version")).status).toBe(0);
+  });
+
+  test("A-2 is answered once, however many processes get it at the same time", async () => {
+    const key = signingKeyFromPem(readFileSync(`${alice.path}/identity/node.key`, "utf8"))!;
+    const envelope = sealCall(
+      { nodeId: alice.nodeId, key },
+      {
+        ...{ recipient: bob.nodeId, name: "version", parameters: {}, grant: null, rotations: [] },
+        ...{ nowMs: Date.now(), random: machineRandom },
+      },
+    );
+    const bytes = new Uint8Array(frameOf(envelope));
+    const answers = await Promise.all(Array.from({ length: 6 }, () => feed(bytes)));
+    const kinds = answers.map(([reply]) => String(parsed(reply!)["kind"]));
+    expect(kinds.filter((kind) => kind === "result")).toHaveLength(1);
+    expect(kinds.filter((kind) => kind === "refusal")).toHaveLength(5);
   });
 
   test("A-2 proves, with nothing of psionic, who asked what and who answered what", async () => {

@@ -12,7 +12,16 @@ import { Registry, type AnyCommand } from "#src/command/registry.ts";
 import { compose, type Composition } from "#src/node/services.ts";
 import type { NodeIdentity } from "#src/receipt/identity.ts";
 import { askHello, readHello } from "#src/peer/hello.ts";
-import { alice, call, changed, parsed, random, resigned } from "#src/peer/peer.fixture.ts";
+import {
+  alice,
+  call,
+  changed,
+  keyOf,
+  parsed,
+  random,
+  resigned,
+  rotation,
+} from "#src/peer/peer.fixture.ts";
 import { ReplyReader, type Reply } from "#src/peer/reply.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { answerPeer } from "./door.ts";
@@ -189,6 +198,25 @@ describe("A-4 the gate judges a peer", () => {
   test("A-5 a safe command does not take a peer to the owner's", async () => {
     trust("trusted");
     expect(await outcomeOf("escalate")).toBe("not_authorised");
+  });
+});
+
+describe("I-6 a peer that rotated its key", () => {
+  afterAll(() => void services.trust.forget(alice.nodeId));
+
+  test("I-6 keeps its trust with the new key, and its old key does not come back", async () => {
+    trust("member");
+    const newKey = keyOf(40);
+    const atMs = Date.now() - 10_000;
+    const times = { atMs, overlapUntilMs: atMs + 5_000 };
+    const rotations = [rotation(alice.nodeId, alice.key, newKey, times)];
+    const more = { name: "ours", nowMs: Date.now(), recipient: self.nodeId };
+    const renewed = call({ ...more, rotations }, { nodeId: alice.nodeId, key: newKey });
+    expect(await lastOf(renewed)).toMatchObject({ kind: "result", body: "ours" });
+    for (const shown of [rotations, []]) {
+      const { body } = await lastOf(call({ ...more, rotations: shown }));
+      expect(body).toMatchObject({ code: "key_retired" });
+    }
   });
 });
 
