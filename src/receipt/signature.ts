@@ -5,7 +5,7 @@ import { assert } from "#src/refusal/refusal.ts";
 
 /**
  * Ed25519 through node:crypto, the one signer and the one verifier of the program: whatever
- * nodes must agree on is judged by the same code (docs/decisions/ed25519.md).
+ * nodes must agree on is judged by the same code (docs/decisions/0007-ed25519.md).
  */
 
 const seedBytes = 32;
