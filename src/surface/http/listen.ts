@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { hostname, networkInterfaces } from "node:os";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { failureResponse } from "./answer.ts";
 import { httpApp } from "./app.ts";
@@ -63,7 +64,8 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
   );
   const port = server.port ?? null;
   if (bound !== null && port !== null)
-    for (const host of new Set([bound, ...loopbackHosts])) hosts.add(`${host}:${port}`);
+    for (const host of new Set([bound, ...loopbackHosts, ...ownNames(bound)]))
+      hosts.add(`${host}:${port}`);
   return {
     url: bound === null ? null : `http://${bound}:${port}`,
     port: bound === null ? null : port,
@@ -79,6 +81,13 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
       if ("socket" in where) rmSync(where.socket, { force: true });
     },
   };
+}
+
+/** Bound to every address, the machine may be called by each of them and by its name. */
+function ownNames(bound: string): string[] {
+  if (bound !== "0.0.0.0" && bound !== "[::]") return [];
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return [hostname().toLowerCase(), ...addresses.map(({ address }) => bracketed(address))];
 }
 
 function bracketed(host: string): string {
