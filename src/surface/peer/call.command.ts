@@ -42,6 +42,7 @@ defineCommand({
   positional: ["name", "parameters"],
   // What the other node's command gives, exactly.
   result: v.unknown(),
+  examples: ["psionic peer call version --via 'psionic peer pipe --home other'"],
   async run({ name, parameters, via, to }, { services, signal, emit }) {
     const { callThrough } = await import("./call-through.ts");
     const call = { name: name.trim().split(/\s+/).join("/"), parameters };

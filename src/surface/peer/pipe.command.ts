@@ -10,7 +10,7 @@ defineCommand({
   localOnly: true,
   parameters: v.strictObject({}),
   result: v.object({ answered: v.number() }),
-  examples: ["psionic peer pipe < /dev/null"],
+  examples: ["psionic peer pipe"],
   async run(_parameters, { services, signal }) {
     const { pipe } = services.interaction;
     if (pipe === undefined) {
