@@ -6,7 +6,7 @@ import { grantNode, guestKey, peerOf } from "./grant.fixture.ts";
 /**
  * A process that presents a grant many times, for tests that run several or kill one:
  * `HOME GRANT-FILE COUNT BYTES`. It begins when its standard input ends and says of each
- * presentation when it began (a clock all processes share) and how it went.
+ * presentation when it began (wall clock, which all processes share) and how it went.
  */
 const [home, file, count, bytes] = process.argv.slice(2) as [string, string, string, string];
 
@@ -19,14 +19,14 @@ say({ ready: true });
 await Bun.stdin.text();
 
 for (let index = 0; index < Number(count); index++) {
-  const beganNs = process.hrtime.bigint().toString();
+  const beganMs = performance.timeOrigin + performance.now();
   try {
     const use = node.book.use(caller, "run/status");
     // Said before the use ends, so that a kill finds uses that were admitted and not settled.
-    say({ beganNs, code: "admitted" });
+    say({ beganMs, code: "admitted" });
     try {
       use.countBytes(Number(bytes));
-      say({ beganNs, code: "counted" });
+      say({ beganMs, code: "counted" });
     } finally {
       // Others get their turn while this use is open, as they would while a command runs.
       await new Promise((resolve) => setImmediate(resolve));
@@ -34,7 +34,7 @@ for (let index = 0; index < Number(count); index++) {
     }
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    say({ beganNs, code: error.code });
+    say({ beganMs, code: error.code });
   }
 }
 node.close();
