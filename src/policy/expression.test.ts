@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { evaluatePolicy } from "./evaluate.ts";
 import { checkExpression, ExpressionFault } from "./expression.ts";
 import { checkPolicy, stepMaximum, type PolicyContent } from "./policy.ts";
@@ -111,7 +112,8 @@ describe("A-8 the rule language", () => {
     ["text.lowerAscii() == text", "lowerAscii(…) is not part"],
     ["99999999999999999999 > 1", "64 bits"],
     ["labels.exists(count, count == 'a')", "already the name"],
-    ["labels.exists(caller, caller == 'a')", "already the name"],
+    ["labels.exists(caller, caller == 'a')", "variable's name"],
+    ["labels.exists(int, int == 'a')", "variable's name"],
     ["labels.exists(l, labels.exists(l, l == 'a'))", "already the name"],
     ["labels.exists(l.x, true)", "iteration variable"],
     ["text.exists(t, true)", "goes over a list"],
@@ -243,5 +245,59 @@ describe("A-8 the bound on steps", () => {
       expect(evaluatePolicy(policy, worst)).toMatchObject({ outcome: "deny", error: null });
       expect(performance.now() - startedMs).toBeLessThan(1_000);
     }
+  });
+});
+
+describe("A-8 whatever is written", () => {
+  const tokens = [
+    ...["count", "text", "labels", "sizes", "flag", "caller", "caller.trust", "command", "l", "m"],
+    ...[
+      "(",
+      ")",
+      "[",
+      "]",
+      "==",
+      "!=",
+      "<",
+      ">=",
+      "&&",
+      "||",
+      "!",
+      "-",
+      "+",
+      "/",
+      "%",
+      " in ",
+      "?",
+      ":",
+    ],
+    ...[",", ".", "1", "0", "9223372036854775807", "'a'", "true", "null", "1.5", "size(", "{", "}"],
+    ...["labels.exists(l, ", "sizes.filter(m, ", ".size()", ".contains(", "r'", "'''", "\\", "b'"],
+    ...["1u", "0x", "//", "\n", ";", "#", "é", "\ud800", "has(", "cel.bind(", "map(", ".matches("],
+  ];
+  const outcomes = ["null", "overflow", "division_by_zero", "index_beyond_list"];
+
+  test("A-8 it is refused with its place, or always ends and gives the same", () => {
+    let acceptedCount = 0;
+    const pieces = fc.array(fc.constantFrom(...tokens), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(pieces, (words) => {
+        const when = words.join("");
+        const policy = rules("flag");
+        try {
+          checkExpression(when, known);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ExpressionFault);
+          return;
+        }
+        acceptedCount++;
+        const content = { ...policy, rules: [{ ...policy.rules[0], when }] } as PolicyContent;
+        const decision = evaluatePolicy(content, base);
+        expect(outcomes).toContain(String(decision.error));
+        expect(evaluatePolicy(content, base)).toEqual(decision);
+      }),
+      { numRuns: 20_000, seed: 8 },
+    );
+    expect(acceptedCount).toBeGreaterThan(50);
   });
 });

@@ -1,6 +1,6 @@
 import { Environment, ParseError, type ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "#src/command/nearest.ts";
-import { listMaximum, type SignalType } from "./signals.ts";
+import { listMaximum, whyNotDeclarable, type SignalType } from "./signals.ts";
 
 /**
  * Expressions of policies: the part of the Common Expression Language (CEL) that is total and
@@ -59,7 +59,6 @@ const quantifiers: readonly string[] = ["all", "exists", "exists_one", "filter"]
 const allowedWords = `${Object.keys(methods).join(", ")}, size, ${quantifiers.join(", ")}`;
 
 const intMaximum = 9_223_372_036_854_775_807n;
-const variableName = /^[a-z][a-zA-Z0-9_]{0,63}$/;
 
 /**
  * Parses and types an expression. It must give a truth. Throws `ExpressionFault` where it is not in
@@ -92,13 +91,21 @@ function parse(text: string, environment: Environment) {
 /** Dotted names become objects: `parameter.steps` is the member `steps` of `parameter`. */
 function environmentOf(signals: ReadonlyMap<string, SignalType>): Environment {
   const environment = new Environment({ limits });
+  const declare = (name: string, work: () => void) => {
+    try {
+      work();
+    } catch {
+      throw new ExpressionFault(`the library knows ${name} as something else`, 0, 0);
+    }
+  };
   const groups = new Map<string, Record<string, SignalType>>();
   for (const [name, type] of signals) {
     const [first, second] = name.split(".") as [string, string | undefined];
-    if (second === undefined) environment.registerVariable(first, type);
+    if (second === undefined) declare(first, () => environment.registerVariable(first, type));
     else groups.set(first, { ...groups.get(first), [second]: type });
   }
-  for (const [name, schema] of groups) environment.registerVariable({ name, schema });
+  for (const [name, schema] of groups)
+    declare(name, () => environment.registerVariable({ name, schema }));
   return environment;
 }
 
@@ -269,7 +276,8 @@ class Typing {
     const item = itemOf(list.type);
     if (item === null) throw at(node, `${name} goes over a list, not over ${list.type}`);
     const called = variable.op === "id" ? variable.args : "";
-    if (!variableName.test(called)) throw at(variable, `${name} needs a variable's name first`);
+    if (whyNotDeclarable(called) !== null)
+      throw at(variable, `${name} needs a variable's name first`);
     const isTaken =
       scope.has(called) || [...this.signals.keys()].some((each) => each.split(".")[0] === called);
     if (isTaken) throw at(variable, `${called} is already the name of something else`);

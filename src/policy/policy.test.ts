@@ -29,6 +29,11 @@ describe("A-8 a policy's document", () => {
     ["a word of the language", json({ signals: { int: "int" } }), "word of the rule language"],
     ["a malformed signal", json({ signals: { "a-b": "int" } }), "one word"],
     ["a malformed parameter", json({ signals: { "parameter.a.b": "int" } }), "no parameter's name"],
+    [
+      "a parameter no rule can name",
+      json({ signals: { "parameter.in": "int" } }),
+      "cannot be said in the rule language",
+    ],
     ["two rules of one id", json({ rules: [sample.rules[0], sample.rules[0]] }), "two rules"],
     ["33 rules", json({ rules: Array.from({ length: 33 }, () => sample.rules[0]) }), "rules"],
     ["a signature", json({ signature: "00" }), "signed already"],

@@ -39,8 +39,11 @@ const takenWords = new Set([
   ...["function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void"],
   ...["while", "prototype", "constructor", "bool", "int", "uint", "double", "string", "bytes"],
   ...["list", "map", "type", "dyn", "size", "has", "cel", "google", "optional", "math", "strings"],
-  ...["timestamp", "duration", "caller", "command", "parameter", "parameters"],
+  ...["timestamp", "duration", "null_type", "caller", "command", "parameter", "parameters"],
 ]);
+
+/** What cannot stand after a dot. */
+const unsayable = new Set(["true", "false", "null", "in", "constructor"]);
 
 /** True for what the node computes: no caller may give it. */
 export function isReserved(name: string): boolean {
@@ -50,8 +53,11 @@ export function isReserved(name: string): boolean {
 
 /** Why a policy may not declare a signal of that name, or null where it may. */
 export function whyNotDeclarable(name: string): string | null {
-  if (name.startsWith(parameterPrefix))
-    return ownName.test(name.slice(parameterPrefix.length)) ? null : "is no parameter's name";
+  if (name.startsWith(parameterPrefix)) {
+    const own = name.slice(parameterPrefix.length);
+    if (unsayable.has(own)) return "cannot be said in the rule language";
+    return ownName.test(own) ? null : "is no parameter's name";
+  }
   if (isReserved(name)) return "is computed by the node and declared in every policy";
   if (takenWords.has(name)) return "is a word of the rule language";
   return ownName.test(name) ? null : "must be one word of letters, digits and underscores";
