@@ -12,14 +12,14 @@ const laneNames = isaNames.filter((name) => name !== "reference");
 
 defineCommand({
   name: "bench",
-  summary: "Measure this machine: its peak, matrix products and whole training steps.",
+  summary: "Measure this machine: its peak, matrix products, whole training steps and calls.",
   access: "owner",
   flow: "node",
   parameters: v.strictObject({
     rows: v.optional(
       v.pipe(
         v.array(v.string()),
-        v.description("only rows whose name starts so: peak, gemm, train-b, …"),
+        v.description("only rows whose name starts so: call, peak, gemm, train-b, …"),
       ),
       [],
     ),
@@ -66,6 +66,9 @@ defineCommand({
         row.gigabytesPerSecond === null
           ? ""
           : `${row.gigabytesPerSecond.toFixed(1)} GB/s read and written`,
+        row.name.startsWith("call-") && row.milliseconds !== null
+          ? `${(row.milliseconds * 1000).toFixed(1)} µs a call`
+          : "",
       ].filter((text) => text !== "");
       const threads = `${row.threads} thread${row.threads === 1 ? "" : "s"}`;
       screen.print(

@@ -10,7 +10,8 @@ import type { ParentProcess } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { packRefusal } from "#src/train/messages.ts";
 import { prepareProduct, productShapes } from "./product-rows.ts";
-import { median, type Row } from "./row.ts";
+import { callRows, measureCalls } from "./call-rows.ts";
+import { isWanted, median, rowOf, type Row } from "./row.ts";
 import { prepareTraining, trainingShapes } from "./training-rows.ts";
 
 const benchRequestSchema = v.object({
@@ -26,11 +27,14 @@ export type BenchRequest = v.InferOutput<typeof benchRequestSchema>;
 const repetitionMinimum = 5;
 const repetitionMaximum = 1_000;
 
-export async function runBench(parent: ParentProcess, { clock }: Services): Promise<void> {
+export async function runBench(parent: ParentProcess, services: Services): Promise<void> {
+  const { clock } = services;
   dieWithParent();
   const message = await new Promise<unknown>((resolve) => parent.onMessage(resolve));
   try {
     const request = v.parse(benchRequestSchema, message);
+    for (const name of callRows.filter((row) => isWanted(request.names, row)))
+      parent.send(await measureCalls(services, name, request.secondsPerRow));
     for (const threads of request.threadCounts) {
       await new Measurement(clock, request, threads, (row) => parent.send(row)).run();
     }
@@ -87,8 +91,7 @@ class Measurement {
   }
 
   #wants(name: string): boolean {
-    const { names } = this.request;
-    return names.length === 0 || names.some((wanted) => name.startsWith(wanted));
+    return isWanted(this.request.names, name);
   }
 
   /** Times `run` after one warm-up, the machine's peak right before and after. */
@@ -125,13 +128,6 @@ class Measurement {
   }
 
   #report(name: string, figures: Partial<Row>): void {
-    const nothing = {
-      gflops: null,
-      percentOfPeak: null,
-      tokensPerSecond: null,
-      gigabytesPerSecond: null,
-      milliseconds: null,
-    };
-    this.report({ type: "row", name, threads: this.threads, ...nothing, ...figures });
+    this.report(rowOf(name, this.threads, figures));
   }
 }

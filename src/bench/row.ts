@@ -19,6 +19,23 @@ export const rowSchema = v.object({
 });
 export type Row = v.InferOutput<typeof rowSchema>;
 
+/** A row with its figures; what it does not say means nothing for it. */
+export function rowOf(name: string, threads: number, figures: Partial<Row>): Row {
+  const nothing = {
+    gflops: null,
+    percentOfPeak: null,
+    tokensPerSecond: null,
+    gigabytesPerSecond: null,
+    milliseconds: null,
+  };
+  return { type: "row", name, threads, ...nothing, ...figures };
+}
+
+/** Whether a row was asked for: its name begins with one of the words, or there are none. */
+export function isWanted(words: readonly string[], name: string): boolean {
+  return words.length === 0 || words.some((word) => name.startsWith(word));
+}
+
 /** The middle of several measurements; figures of a shared machine are medians, never single times. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);

@@ -98,6 +98,13 @@ export interface Runtime {
   manifest(execution?: Execution): Promise<RuntimeManifest>;
 }
 
+/** A way a command is called, for measuring what a call costs. */
+export interface CallPath {
+  readonly name: "call-process" | "call-socket";
+  call(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
 /** How the terminal was asked to behave; a command that prompts must ask this first. */
 export interface Interaction {
   /** False with --no-input or where nobody can answer. */
@@ -135,6 +142,8 @@ declare module "./define.ts" {
     readonly configuration: Configuration;
     readonly machine: Machine;
     readonly runtime: Runtime;
+    /** The ways to measure; each is opened, with a daemon of its own where it needs one, when asked. */
+    readonly callPaths: Readonly<Record<CallPath["name"], () => Promise<CallPath>>>;
     readonly interaction: Interaction;
     readonly registry: Registry;
     /** What peers were granted; asked by the gate. */

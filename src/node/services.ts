@@ -82,6 +82,10 @@ export function compose(options: {
     machine: thisMachine,
     runtime: thisRuntime(thisMachine, environment),
     trainings: outsideTrainings,
+    callPaths: {
+      "call-process": async () => (await import("./call-paths.ts")).processPath(services),
+      "call-socket": async () => (await import("./call-paths.ts")).socketPath(services),
+    },
     interaction: options.interaction,
     daemon: null,
     registry,
