@@ -14,7 +14,7 @@ afterAll(async () => {
 const timeoutMs = 120_000;
 const homes: string[] = [];
 const common = [
-  ...["--tokenizer", "char", "--evaluate-every", "1000", "--seed", "5"],
+  ...["--tokenizer", "char", "--evaluate-every", "25", "--seed", "5"],
   ...["--checkpoint-every", "10", "--threads", "1", ...slowModel],
 ];
 /** Long enough that a test always meets it at work. */

@@ -20,7 +20,7 @@ beforeAll(() => writeFileSync(book, "the quick brown fox jumps over the lazy dog
 const program = new URL("./node-trainings.fixture.ts", import.meta.url).pathname;
 const tiny = {
   ...{ files: [book], isa: "reference", layers: 1, width: 16, heads: 2, context: 16, batch: 2 },
-  ...{ tokenizer: "char", seed: 3, evaluateEvery: 1000 },
+  ...{ tokenizer: "char", seed: 3, evaluateEvery: 25 },
 };
 const short = { ...tiny, steps: 24, checkpointEvery: 4 };
 /** Long enough that a test always meets it at work. */

@@ -259,13 +259,13 @@ export class RunStore {
       .reverse();
   }
 
-  /** The evaluation with the lowest held-out loss; of equal ones the first. */
-  best(id: string): EvaluationRecord | null {
+  /** The lowest held-out loss and the first step that had it. */
+  best(id: string): { readonly step: number; readonly loss: number } | null {
     const row = this.store.get(
-      "SELECT * FROM run_evaluation WHERE run = ? ORDER BY loss, step LIMIT 1",
+      "SELECT step, loss FROM run_evaluation WHERE run = ? ORDER BY loss, step LIMIT 1",
       id,
     );
-    return row ? asEvaluation(row) : null;
+    return row && { step: Number(row["step"]), loss: Number(row["loss"]) };
   }
 
   recordCheckpoint(

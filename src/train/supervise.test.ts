@@ -10,7 +10,7 @@ import type { Clock } from "#src/port/clock.ts";
 import type { Processes } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { Chronicle } from "./chronicle.ts";
-import type { ToChild, ToParent } from "./messages.ts";
+import { readFromParent, type ToChild, type ToParent } from "./messages.ts";
 import { RunStore, type Run, type TimedStep } from "./run-store.ts";
 import { superviseTraining } from "./supervise.ts";
 import { trainTables } from "./tables.ts";
@@ -47,7 +47,7 @@ function trainers(live: (life: Life, message: ToChild) => void): Processes & { s
         exited: exit.promise,
         kill: (signal: string) => die(signal),
         send(message: unknown) {
-          const read = message as ToChild;
+          const read = readFromParent(message);
           if (read.type === "end") return exit.resolve({ status: 0, signal: null });
           queueMicrotask(() => live({ say: onMessage, die, attempt }, read));
         },
@@ -160,6 +160,25 @@ test("T-6 deaths with checkpoints between them are no reason to give up", async 
     else say(finished);
   });
   expect((await supervise(processes)).crashes).toBe(7);
+});
+
+test("T-7 the best loss so far is told to the next trainer, also by another parent", async () => {
+  const seen: unknown[] = [];
+  const evaluation = (step: number, loss: number, full = false) => ({
+    ...{ step, loss, full, bitsPerByte: null, exactMatch: 0, targets: 1, rows: 1 },
+  });
+  const processes = trainers(({ say, die, attempt }, message) => {
+    if (message.type !== "start") return;
+    seen.push(message.best);
+    say({ type: "evaluation", evaluation: evaluation(attempt, 3 - attempt, true) });
+    if (attempt % 2 === 1) die("SIGKILL");
+    else say(finished);
+  });
+  await supervise(processes);
+  await supervise(processes);
+  expect(seen).toEqual([
+    ...[null, { step: 1, loss: 2 }, { step: 2, loss: 1 }, { step: 3, loss: 0 }],
+  ]);
 });
 
 test("T-6 a message that is not understood is refused, not believed", async () => {
