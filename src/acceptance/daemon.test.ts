@@ -7,6 +7,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { jsonLines, runBinary } from "./binary.ts";
 import { DaemonHome, lives, until } from "./daemon.fixture.ts";
@@ -121,6 +122,11 @@ describe("A-9 up, status, down", () => {
       expect(refused.stderr).toContain("--allow-remote");
       const file = await home.up("--host", "0.0.0.0", "--allow-remote");
       const { port } = new URL(file.url);
+      const said = await home.run("up");
+      expect(said.stderr).toContain("whoever has the token owns it");
+      expect(said.stdout).toStartWith(`http://127.0.0.1:${port}/#token=`);
+      const own = { headers: { host: `${hostname()}:${port}` } };
+      expect((await fetch(`http://127.0.0.1:${port}/healthz`, own)).status).toBe(200);
       expect((await get(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
     },
     5 * minutes,

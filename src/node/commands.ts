@@ -4,6 +4,12 @@
  */
 // oxlint-disable import/no-unassigned-import -- declaring is what importing a command file does
 import "#src/demo/demo.command.ts";
+import "./daemon/up.command.ts";
+import "./daemon/down.command.ts";
+import "./daemon/stop.command.ts";
+import "./daemon/status.command.ts";
+import "./daemon/logs.command.ts";
+import "./daemon/service-print.command.ts";
 import "./init.command.ts";
 import "./identity.command.ts";
 import "./identity-keys.command.ts";
@@ -13,12 +19,6 @@ import "#src/grant/grant-present.command.ts";
 import "#src/grant/grant-list.command.ts";
 import "#src/grant/grant-revoke.command.ts";
 import "./config-show.command.ts";
-import "./daemon/up.command.ts";
-import "./daemon/down.command.ts";
-import "./daemon/stop.command.ts";
-import "./daemon/status.command.ts";
-import "./daemon/logs.command.ts";
-import "./daemon/service-print.command.ts";
 import "./doctor.command.ts";
 import "#src/model/plan.command.ts";
 import "#src/train/train.command.ts";

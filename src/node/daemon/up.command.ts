@@ -6,7 +6,7 @@ import { buildInfo } from "../build.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import { durationMs, drainParameter } from "./duration.ts";
 import { logLevels } from "./log-record.ts";
-import { pageLink } from "./page-link.ts";
+import { isLoopback, pageLink } from "./page-link.ts";
 
 /** How long `up` waits for a daemon that is just starting, where the home is taken. */
 const otherStartMs = 2_000;
@@ -84,16 +84,21 @@ defineCommand({
       const { url, page } = event as unknown as { url: string; page: string | null };
       screen.note(`this node is up; Ctrl-C stops it in order`);
       screen.print(page ?? url);
+      if (!isLoopback(new URL(url).hostname)) screen.note(remoteNote);
       if (page === null) screen.note("`psionic up` prints the page's address with its token");
     },
     result({ state, pid, page, url }) {
       if (state === "stopped") return screen.note("this node is down");
       screen.note(`this node ${state === "started" ? "is up" : "is up already"}, process ${pid}`);
       screen.print(page ?? url);
+      if (!isLoopback(new URL(url).hostname)) screen.note(remoteNote);
       screen.note("psionic status · psionic logs -f · psionic down");
     },
   }),
 });
+
+const remoteNote =
+  "other machines reach this node: whoever has the token owns it, and the token travels unencrypted";
 
 function stateOf(
   state: Result["state"],
@@ -159,10 +164,8 @@ async function takeHome({ services }: CommandContext): Promise<DaemonFile | null
   }
 }
 
-const loopback = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
-
 function checkHost({ host, allowRemote }: Parameters): void {
-  if (allowRemote || loopback.test(host)) return;
+  if (allowRemote || isLoopback(host)) return;
   throw new Refusal(
     "host_not_loopback",
     `${host} can be reached from other machines, and whoever has the token then owns this node; the token would travel unencrypted`,
