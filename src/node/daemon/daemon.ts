@@ -201,10 +201,13 @@ export class Daemon implements DaemonControl {
   #whyNotReady(): readonly string[] {
     if (this.#file === null) return ["the daemon is starting"];
     try {
-      this.services.store.get("SELECT 1");
+      // Asks for the right to write and gives it back; a home that turned read-only has none.
+      this.services.store.transaction(() => {});
       return [];
     } catch (error) {
-      return [error instanceof Refusal ? error.message : "the store cannot be read"];
+      // Anyone may ask for readiness, so the code stands for a message that names paths.
+      const code = error instanceof Refusal ? error.code : "bug";
+      return [`the store cannot be written (${code})`];
     }
   }
 }

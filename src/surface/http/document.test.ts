@@ -60,7 +60,7 @@ describe("docs/HTTP.md", () => {
     const [explained, local, remote, doctor, refused, ready, events, metrics] = answers;
     expect(JSON.parse(explained!)).toMatchObject({ code: "usage" });
     expect(JSON.parse(local!)).toMatchObject({ nodeId });
-    expect(remote).toBe(local!);
+    expect(remote).toBe(local);
     expect(doctor).toContain('{"event":{"type":"check"');
     const shown = blocks
       .filter(({ kind }) => kind === "json")
