@@ -3,8 +3,8 @@ import { outcomesDigest, PolicyNode } from "./policy.fixture.ts";
 
 /**
  * A process that executes marks under the sample policy, for tests that run several or kill one:
- * `HOME parallel COUNT KEY` asks for one mark many times at once; `HOME sequence COUNT` for many marks one
- * after the other, saying each when it is acknowledged; `- digest` evaluates only. It begins when its
+ * `HOME parallel COUNT KEY` asks for one mark many times at once; `HOME sequence COUNT` for many marks, four
+ * at a time, saying each when it is acknowledged, so that a kill always meets some on their way; `- digest` evaluates only. It begins when its
  * standard input ends.
  */
 const [home, mode, count, key] = process.argv.slice(2) as [string, string, string, string];
@@ -31,5 +31,11 @@ if (mode === "digest") {
   const total = Number(count);
   if (mode === "parallel")
     await Promise.all(Array.from({ length: total }, async () => attempt(node, key)));
-  else for (let index = 0; index < total; index++) await attempt(node, `key-${index}`);
+  else {
+    let next = 0;
+    const work = async () => {
+      while (next < total) await attempt(node, `key-${next++}`);
+    };
+    await Promise.all(Array.from({ length: 4 }, work));
+  }
 }

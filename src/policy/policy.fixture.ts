@@ -119,7 +119,9 @@ const mark: AnyCommand = {
   async run(parameters, { services }) {
     const { key } = parameters as { key: string };
     const log = await services.receipts.open();
+    await services.clock.sleep(1);
     log.append("test.marked", key, {});
+    await services.clock.sleep(1);
     return { key, fraction: 0.5 };
   },
 };
