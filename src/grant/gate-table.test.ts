@@ -29,7 +29,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ status: "owner", logs: "owner", "config/show": "owner", "service/print": "owner" },
   ...{ "identity/show": "owner", "identity/export": "owner", "receipt/export": "owner" },
   ...{ "policy/list": "owner", "policy/show": "owner", "policy/test": "owner" },
-  ...{ "attestation/show": "owner", "attestation/export": "owner" },
+  ...{ "attestation/list": "owner", "attestation/show": "owner", "attestation/export": "owner" },
   ...{ "trust/list": "owner", "grant/list": "owner", "grant/show": "owner" },
   // Hands out authority, holds the key, or is the machine's own daemon.
   ...{ "identity/backup": "local", "identity/restore": "local", "identity/rotate": "local" },
@@ -80,6 +80,17 @@ function expected(name: string, caller: Caller, confers: boolean): boolean {
 describe("A-4 every command and every kind of caller", () => {
   test("A-4 every command's level is decided here, and nothing else is", () => {
     expect(Object.keys(levels).toSorted()).toEqual(commands.map(({ name }) => name).toSorted());
+  });
+
+  test("A-4 docs/AUTHORITY.md says the same of every command", async () => {
+    const text = await Bun.file(`${import.meta.dir}/../../docs/AUTHORITY.md`).text();
+    const said = [...text.matchAll(/^\| (safe|member|trusted|owner|owner, here) +\| (`.*?) +\|/gm)];
+    const names = said.flatMap(([, level, list]) =>
+      [...list!.matchAll(/`([^`]+)`/g)].map(([, name]) => [
+        ...[name!, level === "owner, here" ? "local" : level!],
+      ]),
+    );
+    expect(Object.fromEntries(names)).toEqual(levels);
   });
 
   const plain: readonly Caller[] = [

@@ -1,13 +1,6 @@
 import type { ReceiptService } from "#src/command/services.ts";
 import type { Clock } from "#src/port/clock.ts";
-import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
-import { rotationKind } from "#src/receipt/receipt.ts";
-import {
-  historyEndingIn,
-  keyStanding,
-  rotationMaximum,
-  type KeyHistory,
-} from "#src/receipt/rotation.ts";
+import { keyStanding, type KeyHistory } from "#src/receipt/rotation.ts";
 import type { IssuerStanding } from "./judge-grant.ts";
 import { historyOf, type TrustRegistry } from "./trust-registry.ts";
 
@@ -27,18 +20,11 @@ export function issuerStanding(
   const log = parts.receipts.opened();
   const { nodeId, key } = log.author;
   if (issuer === nodeId && issuerKey === key.publicKey) return "pinned";
-  const history = issuer === nodeId ? ownHistory(log) : ownersHistory(parts.trust, issuer);
+  const history = issuer === nodeId ? log.keyHistory() : ownersHistory(parts.trust, issuer);
   if (history === null) return "unknown";
   const { standing } = keyStanding(history, issuerKey, parts.clock.wallMs());
   if (standing === "unknown") return "unknown";
   return standing === "retired" ? "stale" : "pinned";
-}
-
-/** The keys this node has had, from its own chain. */
-export function ownHistory(log: ReceiptLog): KeyHistory {
-  const { nodeId, key } = log.author;
-  const rotations = log.list({ author: nodeId, kind: rotationKind, limit: rotationMaximum });
-  return historyEndingIn(key.publicKey, rotations.map(({ receipt }) => receipt).reverse());
 }
 
 function ownersHistory(trust: TrustRegistry, issuer: string): KeyHistory | null {
