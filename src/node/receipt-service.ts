@@ -18,8 +18,9 @@ export function receiptService(parts: {
     async open() {
       if (log?.isCurrent) return log;
       const { nodeId, key, rotations } = await parts.identity.open();
-      if (log === null) log = new ReceiptLog(parts.store(), parts.clock, { nodeId, key });
-      else log.signWith({ nodeId, key });
+      if (log === null)
+        log = new ReceiptLog(parts.store(), parts.clock, { nodeId, key, rotations });
+      else log.signWith({ nodeId, key, rotations });
       log.heal(rotations);
       return log;
     },

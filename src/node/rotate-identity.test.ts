@@ -186,6 +186,12 @@ describe("I-6 the history of keys", () => {
     expect((await moved.identity.open()).nodeId).toBe(nodeId);
     (await moved.receipts.open()).append("a", "s", {});
     expect(await moved.verify()).toMatchObject({ first: 2, last: 3, isFromStart: false });
+    await moved.rotate();
+    expect((await moved.receipts.open()).keyHistory().keys.length).toBe(3);
+    rmSync(join(copy, "node.db"));
+    const again = processOf(copy);
+    expect((await again.receipts.open()).keyHistory()).toMatchObject({ nodeId });
+    expect(await again.verify()).toMatchObject({ first: 4, last: 4, rotationCount: 1 });
   });
 
   test("I-6 a lost or damaged history is healed from the chain", async () => {

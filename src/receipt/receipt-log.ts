@@ -11,13 +11,15 @@ import {
   type Receipt,
   type ReceiptContent,
 } from "./receipt.ts";
-import { rotationMaximum } from "./rotation.ts";
+import { historyEndingIn, rotationMaximum, type KeyHistory } from "./rotation.ts";
 import type { SigningKey } from "./signature.ts";
 
 /** Who writes: the node and the key it signs with now. */
 export interface Author {
   readonly nodeId: string;
   readonly key: SigningKey;
+  /** How its first key led to this one; without it, as its own chain tells. */
+  readonly rotations?: readonly Receipt[];
 }
 
 /** A receipt with its digest, as the log gives it. */
@@ -167,6 +169,7 @@ export class ReceiptArchive {
  */
 export class ReceiptLog extends ReceiptArchive {
   #author: Author;
+  #history: KeyHistory | null = null;
 
   constructor(
     store: Store,
@@ -192,6 +195,13 @@ export class ReceiptLog extends ReceiptArchive {
   signWith(author: Author): void {
     assert(author.nodeId === this.#author.nodeId, "a log has one author");
     this.#author = author;
+    this.#history = null;
+  }
+
+  /** The keys the node has had, first to present; verified once per key. */
+  keyHistory(): KeyHistory {
+    const { nodeId, key, rotations = this.rotations(nodeId) } = this.#author;
+    return (this.#history ??= historyEndingIn(key.publicKey, rotations));
   }
 
   /**
@@ -211,14 +221,15 @@ export class ReceiptLog extends ReceiptArchive {
    * the new one. The moment its transaction is durable, only the new key may sign.
    */
   rotate(to: SigningKey, overlapMs: number): LoggedReceipt {
-    const { nodeId, key } = this.#author;
+    const { nodeId, key, rotations } = this.#author;
     const logged = this.store.transaction(() => {
       const content = this.#next(rotationKind, nodeId, {});
       const overlapUntilMs = content.atMs + overlapMs;
       const body = { from: key.publicKey, to: to.publicKey, overlapUntilMs };
       return this.put(signReceipt({ ...content, body }, key, to));
     });
-    this.#author = { nodeId, key: to };
+    const known = rotations && { rotations: [...rotations, logged.receipt] };
+    this.signWith({ nodeId, key: to, ...known });
     return logged;
   }
 
