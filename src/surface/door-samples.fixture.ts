@@ -19,7 +19,8 @@ export function sampleValues(command: AnyCommand): Readonly<Record<string, unkno
   const properties = parameterSchema(command).properties ?? {};
   return Object.fromEntries(
     Object.entries(properties).map(([key, schema]) => {
-      const paths = command.paths?.includes(key) ? ["/a/file", ["/a/file"]] : [];
+      const isPath = command.paths?.some((path) => pathKey(path) === key) === true;
+      const paths = isPath ? ["/a/file", ["/a/file"]] : [];
       const tried = [...paths, ...choicesOf(schema), ...candidates];
       const fits = tried.find((value) => issueOf(command, key, value) === null);
       if (fits === undefined) throw new Error(`no sample fits ${command.name} ${key}`);
@@ -27,6 +28,9 @@ export function sampleValues(command: AnyCommand): Readonly<Record<string, unkno
     }),
   );
 }
+
+const pathKey = (path: NonNullable<AnyCommand["paths"]>[number]) =>
+  typeof path === "string" ? path : path.key;
 
 /** Calls worth comparing: nothing, everything, each parameter alone, wrong and unknown ones. */
 export function sampleCalls(command: AnyCommand): readonly Readonly<Record<string, unknown>>[] {
