@@ -1,23 +1,24 @@
 import { formatName, formatTime, missing } from "./format.ts";
 
-/** A table made from records whose fields the page does not know beforehand. */
+/** A table made from the records of an answer. */
 export interface Listing {
   readonly names: readonly string[];
   readonly rows: readonly (readonly string[])[];
 }
 
-/** A listing shows at most this many columns and rows; the rest is in `--json` at a terminal. */
-const columnMaximum = 8;
+/** A listing shows at most this many rows; the rest is in `--json` at a terminal. */
 const rowMaximum = 200;
 
-/** The first list of records in an answer: `{grants: […]}`. Null where there is none. */
-function recordsOf(answer: unknown): readonly Record<string, unknown>[] | null {
-  if (typeof answer !== "object" || answer === null) return null;
-  const list: unknown = Object.values(answer).find(Array.isArray);
-  if (!Array.isArray(list)) return null;
-  return list.filter(
-    (each): each is Record<string, unknown> => typeof each === "object" && each !== null,
-  );
+type JsonRecord = Readonly<Record<string, unknown>>;
+
+const isRecord = (value: unknown): value is JsonRecord =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What stands at `grant.id` of a record. */
+function valueAt(record: JsonRecord, path: string): unknown {
+  return path
+    .split(".")
+    .reduce<unknown>((value, name) => (isRecord(value) ? value[name] : undefined), record);
 }
 
 function textOf(name: string, value: unknown): string {
@@ -32,14 +33,23 @@ function textOf(name: string, value: unknown): string {
   return /^[0-9a-f]{40,}$/.test(text) ? `${text.slice(0, 12)}…` : text;
 }
 
-export function listingOf(answer: unknown): Listing | null {
-  const records = recordsOf(answer);
-  if (records === null) return null;
-  const names = [...new Set(records.flatMap(Object.keys))].slice(0, columnMaximum);
+/**
+ * The records in `member` of an answer, one row each, with the values at these paths
+ * (`grant.expiresMs`). Null where the answer has no such list.
+ */
+export function listingOf(
+  answer: unknown,
+  member: string,
+  paths: readonly string[],
+): Listing | null {
+  const list = isRecord(answer) ? answer[member] : null;
+  if (!Array.isArray(list)) return null;
+  const names = paths.map((path) => path.split(".").at(-1) ?? path);
   return {
     names: names.map((name) => formatName(name.replace(/Ms$/, ""))),
-    rows: records
+    rows: list
+      .filter(isRecord)
       .slice(0, rowMaximum)
-      .map((record) => names.map((name) => textOf(name, record[name]))),
+      .map((record) => paths.map((path, at) => textOf(names[at] ?? path, valueAt(record, path)))),
   };
 }

@@ -8,15 +8,44 @@ export function AccessView() {
       <p class="muted">
         To look at. Authority is handed out at a terminal of this machine, never through a browser.
       </p>
-      <ListingPanel title="Grants" command="grant/list" topic="grant.">
-        No grants. <code>psionic grant issue</code> lets another node call a command here.
+      <ListingPanel
+        title="Grants issued here"
+        {...{ command: "grant/list", member: "issued", topic: "grant." }}
+        columns={[
+          ...["grant.id", "standing", "grant.grantee", "grant.capabilities"],
+          ...["grant.expiresMs", "use.calls", "use.lastUsedMs", "grant.epoch"],
+        ]}
+      >
+        None. <code>psionic grant issue</code> lets another node call a command here.
       </ListingPanel>
-      <ListingPanel title="Trust" command="trust/list" topic="trust.">
-        No node is registered: strangers may only call what is safe. <code>psionic trust set</code>{" "}
-        registers one.
+      <ListingPanel
+        title="Grants held"
+        {...{ command: "grant/list", member: "held", topic: "grant." }}
+        columns={["grant.id", "isLive", "grant.issuer", "grant.capabilities", "grant.expiresMs"]}
+      >
+        None. <code>psionic grant present</code> takes up one that another node issued to this one.
       </ListingPanel>
-      <ListingPanel title="Policies" command="policy/list" topic="policy.">
-        No policies. <code>psionic policy add</code> adds rules that executions are attested by.
+      <ListingPanel
+        title="Trust"
+        {...{ command: "trust/list", member: "peers", topic: "trust." }}
+        columns={["nodeId", "tier", "note"]}
+      >
+        No node was entered: every caller from outside is provisional.{" "}
+        <code>psionic trust set</code> enters one.
+      </ListingPanel>
+      <ListingPanel
+        title="Policies"
+        {...{ command: "policy/list", member: "policies", topic: "policy." }}
+        columns={["reference", "summary", "holds", "digest", "addedMs"]}
+      >
+        None. <code>psionic policy add</code> adds rules that executions are attested by.
+      </ListingPanel>
+      <ListingPanel
+        title="Executions under a policy"
+        {...{ command: "attestation/list", member: "executions", topic: "policy." }}
+        columns={["execution", "id", "policy", "command", "outcome", "state", "atMs"]}
+      >
+        None. <code>psionic execute --policy NAME@VERSION</code> runs a command under one.
       </ListingPanel>
     </>
   );

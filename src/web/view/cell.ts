@@ -25,7 +25,11 @@ export class Cell<T> {
 
 /** The value of a cell; the component is drawn again when it changes. */
 export function useCell<T>(cell: Cell<T>): T {
-  const [, draw] = useState({});
-  useEffect(() => cell.watch(() => draw({})), [cell]);
-  return cell.value;
+  const [value, draw] = useState(cell.value);
+  useEffect(() => {
+    // It may have changed between the first drawing and now.
+    draw(cell.value);
+    return cell.watch(() => draw(cell.value));
+  }, [cell]);
+  return value;
 }

@@ -6,6 +6,9 @@ import { useAnswer } from "./use-answer.ts";
 interface ListingPanelProps {
   readonly title: string;
   readonly command: string;
+  /** Which list of the answer, and which values of its records. */
+  readonly member: string;
+  readonly columns: readonly string[];
   /** Happenings after which the list is asked for again. */
   readonly topic: string;
   /** What to do where the list is empty. */
@@ -13,10 +16,11 @@ interface ListingPanelProps {
 }
 
 /** The answer of a listing command as a table. */
-export function ListingPanel({ title, command, topic, children }: ListingPanelProps) {
-  const id = `list-${command.replaceAll("/", "-")}`;
+export function ListingPanel(props: ListingPanelProps) {
+  const { title, command, member, columns, topic, children } = props;
+  const id = `list-${member}`;
   const answer = useAnswer<unknown>(command, {}, { on: ({ type }) => type.startsWith(topic) });
-  const listing = answer.value === null ? null : listingOf(answer.value);
+  const listing = answer.value === null ? null : listingOf(answer.value, member, columns);
   return (
     <section class="panel" aria-labelledby={id}>
       <h2 id={id}>{title}</h2>

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { formatPercent, missing, sentenceOf } from "../format.ts";
 import { shareDone } from "../progress.ts";
 import type { Alert } from "../protocol.ts";
+import { hashOf } from "../router.ts";
 import type { Refused } from "./node-client.ts";
 
 /** What the node says no to: what, why, and one thing to try. */
@@ -30,13 +31,18 @@ export function RefusalNote({ refused }: { readonly refused: Refused | null }) {
  * many kinds, and with commands between backticks.
  */
 function Sentence({ text }: { readonly text: string }) {
+  if (text === "") return null;
   const parts = sentenceOf(text).split("`");
   return (
     <>{parts.map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>
   );
 }
 
-export function AlertList({ alerts }: { readonly alerts: readonly Alert[] }) {
+export function AlertList(props: {
+  readonly alerts: readonly Alert[];
+  readonly isOfRun?: boolean;
+}) {
+  const { alerts, isOfRun = true } = props;
   if (alerts.length === 0) return null;
   return (
     <ul class="alerts" aria-label="Alerts">
@@ -51,11 +57,10 @@ export function AlertList({ alerts }: { readonly alerts: readonly Alert[] }) {
             </strong>{" "}
             <code>{kind}</code>
           </p>
-          {hint && (
-            <p>
-              <Sentence text={hint} />
-            </p>
-          )}
+          <p>
+            <Sentence text={hint ?? ""} />{" "}
+            {subject && isOfRun && <a href={hashOf({ view: "run", run: subject })}>See the run</a>}
+          </p>
         </li>
       ))}
     </ul>

@@ -53,7 +53,7 @@ export function RunView({ wanted }: { readonly wanted: string }) {
     <>
       <RunHead status={value} series={series} onChanged={status.refresh} />
       <RefusalNote refused={status.refused ?? refused} />
-      <AlertList alerts={value.alerts ?? []} />
+      <AlertList alerts={value.alerts ?? []} isOfRun={false} />
       <RunReadings status={value} series={series} />
       <h2 class="visually-hidden">Curves</h2>
       <RunCharts name={value.name} series={series} />
