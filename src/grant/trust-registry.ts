@@ -55,7 +55,8 @@ export class TrustRegistry {
    * How far the owner of a key is trusted. The key must be one that has just proved itself; the
    * rotations that came with it lead from a key that was entered to this one, and are remembered.
    * A key that was rotated away counts until its overlap ends, then as nobody's: provisional, or
-   * blocked where its node is. Refused as `readHistory` where the rotations do not hold.
+   * blocked where its node is. Refused as `readHistory` where the rotations do not hold, with
+   * `trust_bundle_wrong` where they part from the history that is known.
    */
   lookup(publicKey: string, rotations: readonly Receipt[] = []): KnownPeer {
     const entry = this.#entryOf(publicKey, rotations);
@@ -90,19 +91,19 @@ export class TrustRegistry {
     }
     const [least] = [...known.values()].sort((one, other) => rank(one.tier) - rank(other.tier));
     if (least === undefined) return null;
-    const isNews = known.size > 1 || history.rotations.length > least.history.length;
-    return isNews ? this.#remember(least, [...known.values()], history) : least;
+    let longest = history;
+    // An entry made with a later key knows no rotations; what was presented contains that key.
+    for (const entry of known.values())
+      if (entry.history.length > 0) longest = longerHistory(historyOf(entry), longest);
+    const isNews = known.size > 1 || longest.rotations.length > least.history.length;
+    return isNews ? this.#remember(least, [...known.values()], longest) : least;
   }
 
   /**
    * Takes over a peer's newer keys. Entries made under several of its keys become one, trusted as
-   * the least of them. Refused with `trust_bundle_wrong` where histories part.
+   * the least of them.
    */
-  #remember(least: TrustEntry, entries: readonly TrustEntry[], presented: KeyHistory): TrustEntry {
-    let history = presented;
-    // An entry made with a later key knows no rotations; what was presented contains that key.
-    for (const entry of entries)
-      if (entry.history.length > 0) history = longerHistory(historyOf(entry), history);
+  #remember(least: TrustEntry, entries: readonly TrustEntry[], history: KeyHistory): TrustEntry {
     const { store, receipts, clock } = this.parts;
     return store().transaction(() => {
       const { nodeId } = history;
