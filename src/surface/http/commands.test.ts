@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { configure, reset, type LogRecord } from "@logtape/logtape";
 import * as v from "valibot";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { doorOf } from "./door.ts";
@@ -184,6 +185,25 @@ describe("A-2 refusals and bugs", () => {
       expect((problem["details"] as { id: string }).id).toMatch(/^[0-9a-f]{12}$/);
       expect(JSON.stringify(problem)).not.toContain("secret");
     }
+  });
+
+  test("A-2 the log has the bug under its id, with where it happened", async () => {
+    const records: LogRecord[] = [];
+    await configure({
+      reset: true,
+      sinks: { memory: (record) => records.push(record) },
+      loggers: [
+        { category: "psionic", sinks: ["memory"] },
+        { category: ["logtape", "meta"], sinks: [] },
+      ],
+    });
+    const problem = await problemIn(await door.own("/commands/broken", post()));
+    await reset();
+    expect(records).toHaveLength(1);
+    const { properties, level } = records[0]!;
+    expect([level, properties["id"]]).toEqual(["error", (problem["details"] as { id: string }).id]);
+    expect(properties["told"]).toContain("TypeError: a secret of the inside");
+    expect(JSON.stringify(records[0])).not.toContain(door.token);
   });
 
   test.each([

@@ -152,6 +152,26 @@ describe("A-10 where a request comes from", () => {
     }
   });
 
+  test("A-10 a door bound to every address is named by any address, never by a foreign name", async () => {
+    const open = listenHttp(door.parts, { host: "0.0.0.0", port: 0 });
+    const status = async (host: string, path = "/healthz") =>
+      (await fetch(`http://127.0.0.1:${open.port}${path}`, { headers: { host } })).status;
+    for (const host of ["192.168.1.5", "127.0.0.1", "localhost", "[fe80::1]"])
+      expect([host, await status(`${host}:${open.port}`)]).toEqual([host, 200]);
+    for (const host of [
+      "evil.example",
+      "192.168.1.5.evil.example",
+      "[evil]",
+      "1.2.3",
+      "192.168.1.5:1",
+    ])
+      expect([host, await status(`${host}:${open.port}`)]).toEqual([host, 421]);
+    expect(await status("192.168.1.5")).toBe(421);
+    // Other machines reach it, so its figures need the token.
+    expect(await status(`192.168.1.5:${open.port}`, "/metrics")).toBe(401);
+    await open.stop();
+  });
+
   test.each([["http://evil.example"], ["null"], ["https://localhost"], ["http://localhost:1"]])(
     "A-10 the Origin %p is refused",
     async (origin) => {

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
 import type { Caller } from "#src/command/caller.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { HttpLimits } from "./limits.ts";
@@ -57,7 +58,7 @@ export function checkSize(request: Request, limits: HttpLimits): void {
  */
 export function checkSource(request: Request, arrival: Arrival): void {
   const host = (request.headers.get("host") ?? "").toLowerCase();
-  if (arrival.via === "tcp" && !arrival.hosts.has(host))
+  if (arrival.via === "tcp" && !namesDoor(host, arrival))
     throw new Refusal(
       "host_wrong",
       "the Host header does not name this door",
@@ -70,6 +71,12 @@ export function checkSource(request: Request, arrival: Arrival): void {
       "the request comes from a page of another origin",
       "use the page this node serves, or a client that is no browser",
     );
+}
+
+function namesDoor(host: string, { hosts, everyAddressPort }: Arrival): boolean {
+  if (hosts.has(host)) return true;
+  const [, bracketed, plain = "", port] = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(host) ?? [];
+  return Number(port) === everyAddressPort && isIP(bracketed ?? plain) !== 0;
 }
 
 /**

@@ -18,6 +18,7 @@ export interface Listener {
   stop(): Promise<void>;
 }
 
+const everyAddress: readonly string[] = ["0.0.0.0", "[::]"];
 const loopbackHosts: readonly string[] = ["127.0.0.1", "localhost", "[::1]"];
 
 /**
@@ -36,6 +37,7 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
   const arrivalOn = (server: Bun.Server<undefined>): Arrival => ({
     via: bound === null ? "socket" : "tcp",
     hosts,
+    ...(everyAddress.includes(bound ?? "") ? { everyAddressPort: server.port ?? 0 } : {}),
     isLoopback: bound === null || loopbackHosts.includes(bound),
     closing: closing.signal,
     stopping: stopping.signal,

@@ -71,6 +71,11 @@ export interface Arrival {
   readonly via: "socket" | "tcp";
   /** Host headers that name this door, in lower case; on the socket any will do. */
   readonly hosts: ReadonlySet<string>;
+  /**
+   * The port of a door bound to every address of the machine: any address with it names the door. A name
+   * does not, for a name can be made to point here.
+   */
+  readonly everyAddressPort?: number;
   /** True when only this machine reaches the door. */
   readonly isLoopback: boolean;
   /** Aborted when the listener begins to stop: what only watches ends. */
