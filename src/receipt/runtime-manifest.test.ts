@@ -4,6 +4,7 @@ import {
   identityDigestOf,
   manifestDigestOf,
   parseRuntimeManifest,
+  runtimeManifestSchema,
   type RuntimeManifest,
 } from "./runtime-manifest.ts";
 
@@ -52,6 +53,13 @@ function changed(path: readonly string[]): RuntimeManifest {
   return copy as unknown as RuntimeManifest;
 }
 
+/** Every member that the schema names, down to values and open records, by its path. */
+function schemaMembers(schema: object, path: readonly string[] = []): string[] {
+  const { entries } = schema as { entries?: Readonly<Record<string, object>> };
+  if (entries === undefined) return [path.join(".")];
+  return Object.entries(entries).flatMap(([key, each]) => schemaMembers(each, [...path, key]));
+}
+
 const paths = leaves(manifest);
 const named = (room: string) =>
   paths
@@ -76,6 +84,14 @@ describe("I-3 runtime manifest", () => {
     expect(new Set(covered)).toEqual(new Set(["type", "version", "execution", "mutable"]));
     expect(named("execution").length).toBe(15);
     expect(named("mutable").length).toBe(3);
+  });
+
+  test("I-3 the manifest of this test has every member that the schema has", () => {
+    const covered = new Set(paths.map((path) => path.join(".")));
+    const begins = (member: string) => [...covered].some((path) => path.startsWith(`${member}.`));
+    const members = schemaMembers(runtimeManifestSchema);
+    expect(members.length).toBeGreaterThan(12);
+    expect(members.filter((member) => !covered.has(member) && !begins(member))).toEqual([]);
   });
 
   test("I-3 an added variable counts only for the manifest digest", () => {
