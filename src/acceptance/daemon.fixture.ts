@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { jsonLines, type Outcome, runBinary, startBinary, TemporaryFolder } from "./binary.ts";
 
@@ -85,4 +85,19 @@ export function lives(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The processes a process has started and that live. */
+export function childrenOf(pid: number): number[] {
+  const parentOf = (text: string) => Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const isChild = parentOf(readFileSync(`/proc/${name}/stat`, "utf8")) === pid;
+        return isChild && lives(Number(name)) ? [Number(name)] : [];
+      } catch {
+        return [];
+      }
+    });
 }

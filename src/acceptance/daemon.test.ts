@@ -10,7 +10,7 @@ import {
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { jsonLines, runBinary } from "./binary.ts";
-import { DaemonHome, lives, until } from "./daemon.fixture.ts";
+import { childrenOf, DaemonHome, lives, until } from "./daemon.fixture.ts";
 
 const minutes = 60_000;
 /** A training that does not end by itself within a test. */
@@ -272,12 +272,12 @@ describe("A-9 what runs in the daemon", () => {
       let text = "";
       while (!text.includes('"token"'))
         text += new TextDecoder().decode((await reader.read()).value);
-      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+      const children = childrenOf(pid);
       expect(children.length).toBe(1);
       // While it computes the daemon answers as if nothing were.
       for (let asked = 0; asked < 50; asked++)
         expect((await get(`${url}/healthz`)).status).toBe(200);
-      process.kill(Number(children[0]), "SIGSEGV");
+      process.kill(children[0]!, "SIGSEGV");
       for (;;) {
         const { value, done } = await reader.read();
         if (done) break;
@@ -315,11 +315,9 @@ describe("A-9 what runs in the daemon", () => {
       });
       const reader = answer.body!.getReader();
       await reader.read();
-      const children = () =>
-        readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").join("");
-      expect(await until("a child", () => children() !== "")).toBe(true);
+      expect(await until("a child", () => childrenOf(pid).length > 0)).toBe(true);
       gone.abort();
-      expect(await until("no child", () => children() === "")).toBe(true);
+      expect(await until("no child", () => childrenOf(pid).length === 0)).toBe(true);
     },
     5 * minutes,
   );
@@ -327,14 +325,47 @@ describe("A-9 what runs in the daemon", () => {
 
 describe("A-9 killed at any time", () => {
   test(
+    "A-9 kill -9 while a command computes ends its child too; a second Ctrl-C ends only the terminal",
+    async () => {
+      await using home = new DaemonHome();
+      const { pid, socket } = await home.up();
+      const caller = await home.start(...longTraining, "--name", "small", "--json");
+      const reader = caller.stdout.getReader();
+      let seen = "";
+      while (!seen.includes('"type":"step"'))
+        seen += new TextDecoder().decode((await reader.read()).value);
+      caller.kill("SIGINT");
+      caller.kill("SIGINT");
+      await caller.exited;
+      expect(caller.exitCode).toBe(130);
+      expect(lives(pid)).toBe(true);
+      await until("the run's end", async () => {
+        return (await home.json("run", "status", "small"))["state"] === "interrupted";
+      });
+      const answer = await fetch("http://localhost/commands/sample", {
+        unix: socket,
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "application/x-ndjson" },
+        body: JSON.stringify({ run: "small", tokens: 1_000_000 }),
+      });
+      await answer.body!.getReader().read();
+      const [child] = childrenOf(pid);
+      expect(child).toBeGreaterThan(0);
+      process.kill(pid, "SIGKILL");
+      expect(await until("the child's end", () => !lives(child!))).toBe(true);
+    },
+    5 * minutes,
+  );
+
+  test(
     "A-9 kill -9 with a training: the terminal is told, children end, the next up goes on at once",
     async () => {
       await using home = new DaemonHome();
       const { pid, socket } = await home.up();
       const caller = await home.start(...longTraining, "--name", "long");
       const children = await until("a trainer", () => {
-        const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-        return text === "" ? null : text.split(" ").map(Number);
+        const found = childrenOf(pid);
+        return found.length > 0 ? found : null;
       });
       const stepOf = async () => Number((await home.json("run", "status", "long"))["step"]);
       await until("steps", async () => (await stepOf()) > 3);

@@ -26,13 +26,14 @@ export const detachedVariable = "PSIONIC_DETACHED";
  * Starts `up` with these words as a session of its own, which no terminal's end reaches, and waits until
  * it answers.
  *
- * Refused with what the daemon itself was refused, or `daemon_not_ready` with its last lines where it
+ * When the signal aborts before that, the daemon is ended again. Refused with what the daemon itself was refused, or `daemon_not_ready` with its last lines where it
  * ended or did not answer in time.
  */
 export async function startDetached(
   home: HomePaths,
   words: readonly string[],
   clock: Clock,
+  signal: AbortSignal = new AbortController().signal,
 ): Promise<DaemonFile> {
   const path = join(prepareLogs(home), "up.log");
   const child = spawnInto(path, home, words);
@@ -43,13 +44,14 @@ export async function startDetached(
       child.unref();
       return daemon;
     }
-    if (clock.monotonicMs() > deadlineMs) {
+    if (signal.aborted || clock.monotonicMs() > deadlineMs) {
       child.kill("SIGTERM");
       await Promise.race([child.exited, clock.sleep(graceMs)]);
       child.kill("SIGKILL");
+      signal.throwIfAborted();
       throw notReady(`it did not answer within ${readyWithinMs / 1000} s`, path);
     }
-    await clock.sleep(lookMs);
+    await clock.sleep(lookMs, signal).catch(() => {});
   }
   // Somebody else's daemon may have been faster; then there is one, as was asked.
   const other = await findRunningDaemon(home);

@@ -1,7 +1,7 @@
 import { mkdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { getRotatingFileSink } from "@logtape/file";
-import { configure, dispose, type LogRecord } from "@logtape/logtape";
+import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import type { HomePaths } from "#src/command/services.ts";
 import { fileFailure } from "../file-failure.ts";
 import { formatJsonLine, formatTextLine, type LogLevel } from "./log-record.ts";
@@ -24,6 +24,13 @@ export function prepareLogs(home: HomePaths): string {
   return folder;
 }
 
+/** The daemon's log while it is open. */
+export interface OpenLog {
+  /** The last thing a daemon says: a bug that ends it. */
+  fatal(error: unknown): void;
+  close(): Promise<void>;
+}
+
 /**
  * Sends what the daemon logs to its rotating file, and to stderr where a service manager reads it. A
  * disk that cannot be written costs log lines, never the daemon.
@@ -31,7 +38,7 @@ export function prepareLogs(home: HomePaths): string {
 export async function openLog(
   home: HomePaths,
   options: { readonly level: LogLevel; readonly toStderr: boolean },
-): Promise<{ close(): Promise<void> }> {
+): Promise<OpenLog> {
   prepareLogs(home);
   const file = getRotatingFileSink(logPath(home), {
     maxSize: logFileMaximumBytes,
@@ -56,7 +63,10 @@ export async function openLog(
       },
     ],
   });
-  return { close: dispose };
+  return {
+    fatal: (error) => getLogger(["psionic", "daemon"]).fatal("ended by a bug: {error}", { error }),
+    close: dispose,
+  };
 }
 
 function writeToStderr(record: LogRecord): void {

@@ -6,6 +6,7 @@ import { buildInfo } from "../build.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import { durationMs, drainParameter } from "./duration.ts";
 import { logLevels } from "./log-record.ts";
+import type { OpenLog } from "./log.ts";
 import { isLoopback, pageLink } from "./page-link.ts";
 
 /** How long `up` waits for a daemon that is just starting, where the home is taken. */
@@ -75,7 +76,8 @@ defineCommand({
     if (running !== null) return stateOf("running", running, context, true);
     if (!request.detach) return runInForeground(request, context);
     const { startDetached } = await import("./detach.ts");
-    const started = await startDetached(services.home, wordsOf(request), services.clock);
+    const { home, clock } = services;
+    const started = await startDetached(home, wordsOf(request), clock, context.signal);
     return stateOf("started", started, context, true);
   },
   view: (screen) => ({
@@ -122,6 +124,7 @@ async function runInForeground(request: Parameters, context: CommandContext): Pr
   const { isServed } = await import("./served.ts");
   const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
   const drainMs = durationMs(request.drain);
+  endOnBug(log);
   try {
     const daemon = new Daemon(services, {
       registry: services.registry,
@@ -144,6 +147,20 @@ async function runInForeground(request: Parameters, context: CommandContext): Pr
   } finally {
     await log.close();
   }
+}
+
+/** A bug nobody caught ends the daemon, before it goes on with what may be wrong; its log says which. */
+function endOnBug(log: OpenLog): void {
+  const end = async (error: unknown) => {
+    log.fatal(error);
+    try {
+      await log.close();
+    } finally {
+      process.exit(1);
+    }
+  };
+  process.on("uncaughtException", (error) => void end(error));
+  process.on("unhandledRejection", (error) => void end(error));
 }
 
 /** Takes the home's lock, or gives the daemon that has it. Refused with `home_locked`. */
