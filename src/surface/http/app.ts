@@ -101,9 +101,13 @@ function otherMethod(context: HttpContext, known: readonly Route[]): Response {
   return response;
 }
 
+/** Of an address, what the log shows. */
+const shownPathLength = 200;
+
 function refuse(context: HttpContext, error: unknown): Response {
   const { method, path } = context.req;
-  return failureResponse(failureOf(error, `answering ${method} ${path}`), wanted(context));
+  const doing = `answering ${method} ${path.slice(0, shownPathLength)}`;
+  return failureResponse(failureOf(error, doing, "debug"), wanted(context));
 }
 
 /** A command's refusal has the form its answer would have had. */

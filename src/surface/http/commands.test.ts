@@ -199,11 +199,11 @@ describe("A-2 refusals and bugs", () => {
     });
     const problem = await problemIn(await door.own("/commands/broken", post()));
     await reset();
-    expect(records).toHaveLength(1);
-    const { properties, level } = records[0]!;
-    expect([level, properties["id"]]).toEqual(["error", (problem["details"] as { id: string }).id]);
-    expect(properties["told"]).toContain("TypeError: a secret of the inside");
-    expect(JSON.stringify(records[0])).not.toContain(door.token);
+    const errors = records.filter(({ level }) => level === "error");
+    const { id } = problem["details"] as { id: string };
+    expect(errors.map(({ properties }) => properties["id"])).toEqual([id]);
+    expect(errors[0]!.properties["told"]).toContain("TypeError: a secret of the inside");
+    expect(JSON.stringify(records)).not.toContain(door.token);
   });
 
   test.each([
