@@ -3,7 +3,8 @@ import { journalMaximum } from "#src/command/journal.ts";
 import { noInteraction } from "#src/node/no-interaction.ts";
 import { compose } from "#src/node/services.ts";
 import { doorOf } from "./door.ts";
-import { openTestDoor, problemIn, until, type TestDoor } from "./http.fixture.ts";
+import { openTestDoor, owner, problemIn, until, type TestDoor } from "./http.fixture.ts";
+import { listenHttp } from "./listen.ts";
 
 let door: TestDoor;
 let isDraining = false;
@@ -92,6 +93,27 @@ describe("A-2 /events", () => {
       expect(client.told.map(({ id }) => id)).toEqual(ids.slice(10));
       await client.leave();
     }
+  });
+
+  test("A-2 a client that a stopped door cut off goes on at the next one, nothing lost or twice", async () => {
+    const { journal } = door.services;
+    const before = journal.append("run.created", "run1", {});
+    const first = await follow(`?after=${before - 1}`);
+    await until(() => first.told.length === 1, "the first entry");
+    await door.listener.stop();
+    await until(() => first.state.ended, "the stream ended");
+    const missed = journal.append("run.steps", "run1", {});
+    const next = listenHttp({ ...door.parts }, { host: "127.0.0.1", port: 0 });
+    const response = await fetch(`${next.url}/events`, {
+      headers: { ...owner, "last-event-id": String(first.state.place) },
+    });
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("event:")) text += (await reader.read()).value ?? "";
+    expect(text).toContain(`id: ${missed}\nevent: run.steps\n`);
+    expect(text).not.toContain("run.created");
+    await reader.cancel();
+    await next.stop();
   });
 
   test("A-2 entries that other processes of the home write come too", async () => {
