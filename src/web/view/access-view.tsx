@@ -43,7 +43,7 @@ export function AccessView() {
       <ListingPanel
         title="Executions under a policy"
         {...{ command: "attestation/list", member: "executions", topic: "policy." }}
-        columns={["execution", "id", "policy", "command", "outcome", "state", "atMs"]}
+        columns={["execution", "state", "policy", "command", "caller", "claimedMs"]}
       >
         None. <code>psionic execute --policy NAME@VERSION</code> runs a command under one.
       </ListingPanel>
