@@ -31,7 +31,9 @@ export async function runCommandChild(parent: ParentProcess, services: Services)
   }
   async function run(message: ToCommandChild & { type: "run" }): Promise<unknown> {
     await protectFromOrphanhood();
-    const { name, parameters, caller, configured } = message;
+    const { name, parameters, caller, configured, withinUse } = message;
+    // What it calls in turn is judged here, and a peer's grant by the node's own key.
+    if (caller.provenance === "peer") await services.receipts.open();
     const command = services.registry.get(name);
     assert(command !== undefined, `"${name}" is a command of this build`);
     const call = {
@@ -40,6 +42,7 @@ export async function runCommandChild(parent: ParentProcess, services: Services)
       caller,
       signal: stop.signal,
       configured: new Set(configured),
+      withinUse,
       emit: (event: { readonly type: string }) => send({ type: "event", event }),
     };
     return runAdmitted(call, command, parameters);

@@ -80,8 +80,10 @@ export class CommandChildren {
     const stop = () => this.#stop(child, context.signal.reason);
     context.signal.addEventListener("abort", stop, { once: true });
     const { name } = command;
-    const { caller, configured } = context;
-    tell(child, { type: "run", name, parameters, caller, configured: [...configured] });
+    const { caller, configured, withinUse = false } = context;
+    tell(child, {
+      ...{ type: "run", name, parameters, caller, configured: [...configured], withinUse },
+    });
     if (context.signal.aborted) stop();
     const died = child.exited.then(({ status, signal }) =>
       signal === null ? `it ended with status ${status}` : `it was ended by ${signal}`,

@@ -12,6 +12,8 @@ export type ToCommandChild =
       readonly parameters: unknown;
       readonly caller: Caller;
       readonly configured: readonly string[];
+      /** A grant admitted the call; what it calls in turn is not counted again. */
+      readonly withinUse: boolean;
     }
   | { readonly type: "stop"; readonly refusal: PackedRefusal }
   /** Everything it said has arrived; it may go. */

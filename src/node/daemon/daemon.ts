@@ -135,7 +135,7 @@ export class Daemon implements DaemonControl {
     });
     if (!isAfterOrder) log.warning("the daemon before this one was ended without order", { epoch });
     void this.services.trainings.resumeWanted().catch((error: unknown) => {
-      log.error("trainings were not resumed: {error}", { error });
+      log.error("trainings were not resumed", { error });
     });
   }
 

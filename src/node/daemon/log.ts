@@ -64,7 +64,7 @@ export async function openLog(
     ],
   });
   return {
-    fatal: (error) => getLogger(["psionic", "daemon"]).fatal("ended by a bug: {error}", { error }),
+    fatal: (error) => getLogger(["psionic", "daemon"]).fatal("ended by a bug", { error }),
     close: dispose,
   };
 }

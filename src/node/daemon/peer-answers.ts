@@ -14,8 +14,7 @@ export function peerAnswers(parts: {
 }): AnswerPeer {
   return async (envelope, send, signal) => {
     const { answerPeer } = await import("#src/surface/peer/door.ts");
-    const onBug = (error: unknown) =>
-      log.error("bug while a peer was answered: {error}", { error });
+    const onBug = (error: unknown) => log.error("bug while a peer was answered", { error });
     await answerPeer(envelope, { ...parts, signal, onBug }, send);
   };
 }
