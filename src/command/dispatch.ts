@@ -60,7 +60,8 @@ function admitted(call: Call, name: string) {
 async function runByGrant(call: Call, command: AnyCommand, parameters: unknown): Promise<unknown> {
   assert(call.caller.provenance === "peer", "only a peer presents a grant");
   const use = call.services.grants.use(call.caller, command.name);
-  const count = (value: unknown) => use.countBytes(JSON.stringify(value ?? null).length);
+  const count = (value: unknown) =>
+    use.countBytes(Buffer.byteLength(JSON.stringify(value ?? null)));
   try {
     const signal = AbortSignal.any([call.signal, use.signal]);
     const emit = (event: Event) => {

@@ -291,6 +291,19 @@ describe("A-6 a store that fails means denial", () => {
     expect(useCode(grant)).toBe("accepted");
   });
 
+  test("A-6 what cannot be settled is not answered, and stays set aside", () => {
+    const grant = issue({ deviceSeconds: 60, bytes: 1_000 });
+    let broken = false;
+    const store = failing((sql) => broken && sql.includes("UPDATE grant_spending"));
+    const other = grantNode({ root: node.root, clock: node.moved, store });
+    const use = other.book.use(guest(grant), "run");
+    broken = true;
+    expect(codeOf(() => use.countBytes(1))).toBe("grant_store_unavailable");
+    expect(codeOf(() => use.finish())).toBe("grant_store_unavailable");
+    expect(node.book.spendings.of(grant.id).deviceMs).toBe(2_000);
+    other.close();
+  });
+
   test("A-6 judging denies too, and without the node's key nothing is admitted", () => {
     const grant = issue();
     const other = grantNode({

@@ -94,6 +94,7 @@ describe("A-9 commands that compute", () => {
         parameters: { tokens: 5 },
         caller: { provenance: "local" },
         configured: ["tokens"],
+        withinUse: false,
       },
     ]);
     child.say({ type: "event", event: { type: "token", text: "a" } });
