@@ -90,6 +90,7 @@ defineCommand({
   }),
   positional: ["file"],
   paths: ["file", "passphraseFile"],
+  paths: ["file", "passphraseFile"],
   result: v.object({ nodeId: v.string(), file: v.string() }),
   examples: ["psionic identity backup node-key.json"],
   async run({ file, passphraseFile }, { services }) {
@@ -121,6 +122,7 @@ defineCommand({
     passphraseFile,
   }),
   positional: ["file"],
+  paths: ["file", "passphraseFile"],
   paths: ["file", "passphraseFile"],
   result: identityResult,
   examples: ["psionic identity restore node-key.json"],
