@@ -177,6 +177,29 @@ describe("a bundle of receipts", () => {
   });
 });
 
+describe("a bundle larger than what is read at once", () => {
+  test("it holds across the borders of reading, and a change near its end is named", async () => {
+    const { log: long, nodeId: author } = memoryNode(8);
+    const subject = "ü".repeat(100);
+    long.store.transaction(() => {
+      for (let step = 1; step <= 3_000; step++)
+        long.append("run.checkpoint", subject, { step, note: "€".repeat(step % 97) });
+    });
+    const path = join(folder, "long.jsonl");
+    const parts = { archive: long, disk: machineDisk };
+    const { sizeBytes } = await writeBundle(parts, { author }, path);
+    expect(sizeBytes).toBe(readFileSync(path).length);
+    expect(sizeBytes).toBeGreaterThan(2 * 1024 * 1024);
+    expect(await verifyBundleFile(machineDisk, path)).toMatchObject({ count: 3_000 });
+    expect(verifyArchive(long, author, [])).toMatchObject({ count: 3_000 });
+    writeFileSync(path, readFileSync(path, "utf8").replace('"step":2990', '"step":2991'));
+    const refusal = await refusalOf(() => verifyBundleFile(machineDisk, path));
+    expect([refusal.code as string, refusal.details["sequence"], refusal.details["line"]]).toEqual([
+      ...["receipt_signature_wrong", 2_990, 2_991],
+    ]);
+  });
+});
+
 describe("a node's own chain in its database", () => {
   test("it holds, and every changed column or row of it is found", async () => {
     const fresh = () => rotatedChain().log;
