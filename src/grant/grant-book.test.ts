@@ -180,6 +180,16 @@ describe("A-7 the watermark", () => {
     expect(useCode(grant)).not.toBe("accepted");
   });
 
+  test("A-7 no grant is issued that the horizon would refuse", () => {
+    expect(useCode(issue())).toBe("accepted");
+    const startMs = node.moved.nowMs;
+    node.moved.nowMs = startMs + 2 * lifetimeMaximumMs;
+    node.book.watermarks.evict(node.moved.nowMs);
+    node.moved.nowMs = startMs + dayMs;
+    expect(codeOf(() => issue({}, ["run"], 7 * dayMs))).toBe("usage");
+    expect(useCode(issue({}, ["run"], lifetimeMaximumMs))).toBe("accepted");
+  });
+
   test("A-7 issued times never go back, whatever the clock does", () => {
     const first = issue();
     node.moved.nowMs -= dayMs;

@@ -32,11 +32,18 @@ export class IssuedGrants {
     this.spendings = new Spendings(parts.store);
   }
 
-  /** Signs a grant and leaves the receipt `grant.issued`. Refused with `grants_full`. */
+  /**
+   * Signs a grant and leaves the receipt `grant.issued`. Refused with `grants_full`, and with `usage`
+   * where it would end before the horizon, which is ahead of time only after a clock was.
+   */
   issue({ lifetimeMs, ...request }: GrantRequest): Grant {
     return this.parts.store().transaction(() => {
       const issuedMs = this.#beginning(request.grantee);
-      const grant = this.#sign({ ...request, issuedMs, expiresMs: issuedMs + lifetimeMs });
+      const expiresMs = issuedMs + lifetimeMs;
+      const { nodeId } = this.parts.receipts.opened().author;
+      const horizonMs = this.watermarks.horizonMs(nodeId);
+      if (expiresMs <= horizonMs) throw beforeHorizon(horizonMs);
+      const grant = this.#sign({ ...request, issuedMs, expiresMs });
       this.#tell("grant.issued", grant.id, bodyOf(grant));
       return grant;
     });
@@ -233,6 +240,16 @@ function nothingLeft(newest: Grant): Refusal {
     "the newest grant of that key is over or used up, so nothing of it can be kept",
     "revoke without --keep, then issue a new grant",
     { grant: newest.id },
+  );
+}
+
+function beforeHorizon(horizonMs: number): Refusal {
+  const until = new Date(horizonMs).toISOString();
+  return new Refusal(
+    "usage",
+    `this node's clock has been ahead: it honours no grant that expires before ${until}`,
+    "issue it for longer with --expires; 90d is the longest",
+    { horizonMs },
   );
 }
 

@@ -41,7 +41,8 @@ export class Watermarks {
     const known = this.of(grant);
     if (known !== null && known.epoch >= grant.epoch) return;
     this.evict(nowMs);
-    if (known === null) this.#refuseBeyondMaximum();
+    // Taking back is never refused for want of room.
+    if (known === null && !isRevocation) this.#refuseBeyondMaximum();
     const { issuer, grantee, mesh, epoch } = grant;
     const liveUntilMs = Math.max(nowMs, grant.issuedMs) + lifetimeMaximumMs + clockSkewMs;
     this.store().run(
