@@ -15,6 +15,8 @@ const short = {
   PSIONIC_TRAIN_EVALUATE_EVERY: "1000",
   PSIONIC_SAMPLE_TOKENS: "16",
   PSIONIC_CHAT_TOKENS: "16",
+  // Other tests of this machine have daemons as well.
+  PSIONIC_UP_PORT: "0",
 };
 
 interface Line {
@@ -36,6 +38,9 @@ function listLines(markdown: string): Line[] {
     });
 }
 
+/** A file the page tells the reader to write: its name in the line before, then its text. */
+const namedFile = /`([a-z]+\.toml)`:\n\n```toml\n([\s\S]*?)^```$/gm;
+
 /** A small book with a rhythm to learn, the same every time. */
 function book(): string {
   const subjects = ["The sea", "A ship", "The captain", "An old whale", "The north wind"];
@@ -55,6 +60,8 @@ async function prepareFolder(folder: TemporaryFolder): Promise<void> {
     JSON.stringify({ body: text.slice(index * 90, index * 90 + 400) }),
   );
   writeFileSync(folder.file("letters.jsonl"), `${letters.join("\n")}\n`);
+  for (const [, name = "", text = ""] of readme.matchAll(namedFile))
+    writeFileSync(folder.file(name), text);
   const program = await binaryPath();
   symlinkSync(program, folder.file("psionic"));
   symlinkSync(program, folder.file("bin/psionic"));
