@@ -1,0 +1,156 @@
+import { entry, type CodeEntry } from "./entry.ts";
+
+/** Models, runs and their checkpoints, and the kernels they compute with. */
+export const trainingCodes = {
+  model_invalid: entry(
+    2,
+    400,
+    false,
+    "The sizes of the model do not fit together or are out of bounds. The message names the field.",
+  ),
+  size_unknown: entry(
+    2,
+    400,
+    false,
+    "No model size of that name exists. `psionic plan --help` lists the sizes.",
+  ),
+  memory_short: entry(
+    14,
+    412,
+    false,
+    "The plan needs more memory than this machine offers. Take a smaller size, batch or context, or recompute activations.",
+  ),
+  model_mismatch: entry(
+    14,
+    422,
+    false,
+    "The files of a model directory do not fit the configuration beside them: a tensor is missing, unknown or of another shape.",
+  ),
+  not_finite: entry(
+    14,
+    422,
+    false,
+    "A training step produced a NaN or an infinity and was not taken. The message names the operation or parameter; a lower learning rate or an earlier checkpoint usually helps.",
+  ),
+  run_not_found: entry(
+    10,
+    404,
+    false,
+    "No run has that id, name or prefix. `psionic runs` lists them.",
+  ),
+  run_ambiguous: entry(
+    2,
+    400,
+    false,
+    "More than one run starts with that prefix. Give more characters or the full id.",
+  ),
+  run_changed: entry(
+    14,
+    409,
+    false,
+    "Something the run's manifest pins is no longer what it was: a data file, the tokenizer, the plan or a version. Restore it, or start a new run.",
+  ),
+  run_name_taken: entry(
+    14,
+    409,
+    false,
+    "Another run has that name. Choose another, or go on with it by `psionic train --resume NAME`.",
+  ),
+  run_finished: entry(
+    14,
+    409,
+    false,
+    "The run has completed all its steps. Start a new run, or sample from this one.",
+  ),
+  run_not_running: entry(
+    14,
+    409,
+    false,
+    "Only a run that trains in this node's daemon can be stopped there. `psionic runs` shows the state of each; a run in a terminal is stopped there with Ctrl-C.",
+  ),
+  training_busy: entry(
+    11,
+    409,
+    true,
+    "A node trains one run at a time. Wait for the one the message names, or stop it with `psionic run stop`; it can be gone on with later.",
+  ),
+  run_unfit: entry(
+    14,
+    422,
+    false,
+    "The run cannot do what was asked, for the reason in the message.",
+  ),
+  trainer_crashed: entry(
+    15,
+    500,
+    true,
+    "The trainer process died several times in a row without progress. The last checkpoint is intact; `psionic train --resume RUN` goes on from there.",
+  ),
+  trainer_protocol: entry(
+    15,
+    500,
+    false,
+    "The trainer process and its parent did not understand each other; they are probably of different versions.",
+  ),
+  checkpoint_missing: entry(
+    10,
+    404,
+    false,
+    "No usable checkpoint was found. The details list every one that was tried and why it was passed over.",
+  ),
+  checkpoint_truncated: entry(
+    13,
+    422,
+    false,
+    "A checkpoint file is shorter than its manifest says, or empty: the write was cut off or the file was damaged. An older checkpoint is used where there is one.",
+  ),
+  checkpoint_corrupt: entry(
+    13,
+    422,
+    false,
+    "A checkpoint file does not have the digest its manifest says. The message names the tensor and block that differ.",
+  ),
+  checkpoint_stale: entry(14, 409, false, "The checkpoint belongs to another run or another plan."),
+  replay_differs: entry(
+    13,
+    422,
+    false,
+    "Recomputing the run gave other bits than were recorded. The message names the first step that differs.",
+  ),
+  demo_failed: entry(
+    13,
+    422,
+    false,
+    "Something the demonstration shows did not hold on this machine. The message says what; the run is kept, so that it can be looked at.",
+  ),
+  backend_unavailable: entry(
+    15,
+    503,
+    false,
+    "The kernel library or its threads could not be started on this machine. `psionic doctor` says what is missing.",
+  ),
+  lane_unavailable: entry(
+    15,
+    503,
+    false,
+    "The processor lacks the instruction set that was asked for. Leave out --isa to use the best it has; the results are the same bits.",
+  ),
+  out_of_memory: entry(
+    15,
+    507,
+    true,
+    "Memory for the model, its optimizer state or a batch could not be had. Choose a smaller size, batch or context; `psionic plan` shows what is needed.",
+  ),
+  index_out_of_range: entry(
+    13,
+    422,
+    false,
+    "A token or position lies outside the model's tables: the data or the tokenizer belongs to another model, or a file was damaged.",
+  ),
+  manifest_wrong: entry(
+    13,
+    422,
+    false,
+    "A runtime manifest has not the shape this version writes.",
+  ),
+} as const satisfies Record<string, CodeEntry>;
