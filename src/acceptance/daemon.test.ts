@@ -432,7 +432,7 @@ describe("A-9 logs", () => {
       const nothing = await home.run("logs");
       expect({ status: nothing.status, out: nothing.stdout }).toEqual({ status: 0, out: "" });
       await home.up();
-      const follower = await home.start("logs", "-f", "-n", "0", "--json");
+      const follower = await home.start("logs", "-f", "-n", "1", "--json");
       const reader = follower.stdout.getReader();
       let seen = "";
       const readUntil = async (wanted: string) => {
@@ -442,6 +442,7 @@ describe("A-9 logs", () => {
           seen += new TextDecoder().decode(value);
         }
       };
+      await readUntil("epoch 1");
       await home.run("down");
       await readUntil('"message":"stopped"');
       await home.up("--log-level", "debug");
@@ -449,8 +450,15 @@ describe("A-9 logs", () => {
       const { url, socket } = home.file;
       await fetch("http://localhost/commands/version", { unix: socket, method: "POST" });
       appendFileSync(join(home.path, "logs", "psionic.log"), "torn line\n");
+      const refused = await fetch("http://localhost/commands/run/status", {
+        unix: socket,
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: '{"run":"nobody"}',
+      });
+      expect(refused.status).toBe(404);
       await get(`${url}/nowhere`);
-      await readUntil("not_found");
+      await readUntil("run_not_found");
       follower.kill("SIGINT");
       await follower.exited;
       expect(follower.exitCode).toBe(130);

@@ -90,7 +90,6 @@ defineCommand({
   }),
   positional: ["file"],
   paths: ["file", "passphraseFile"],
-  paths: ["file", "passphraseFile"],
   result: v.object({ nodeId: v.string(), file: v.string() }),
   examples: ["psionic identity backup node-key.json"],
   async run({ file, passphraseFile }, { services }) {
@@ -122,7 +121,6 @@ defineCommand({
     passphraseFile,
   }),
   positional: ["file"],
-  paths: ["file", "passphraseFile"],
   paths: ["file", "passphraseFile"],
   result: identityResult,
   examples: ["psionic identity restore node-key.json"],
