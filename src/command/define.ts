@@ -4,7 +4,7 @@ import type { Access, Caller } from "./caller.ts";
 export type { Access };
 
 /** The headings of `--help`, in the order a first-time user needs them. */
-export type Flow = "start" | "model" | "proof" | "node" | "tools";
+export type Flow = "start" | "model" | "proof" | "node" | "peer" | "evidence" | "tools";
 
 /**
  * What a node hands to its commands. Each room adds its own service by declaration merging:

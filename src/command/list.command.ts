@@ -59,20 +59,8 @@ const view = (screen: Screen): View<{ commands: ListedCommand[] }> => ({
 });
 
 defineCommand({
-  name: "commands/list",
-  summary: "Every command you may call, with the JSON Schema of what it takes and gives.",
-  access: "safe",
-  flow: "tools",
-  parameters: v.strictObject({}),
-  result: resultShape,
-  examples: ["psionic commands list --json"],
-  run: (_parameters, context) => ({ commands: listFor(context.caller, context.services) }),
-  view,
-});
-
-defineCommand({
   name: "commands",
-  summary: "List every command; with --json, with its schemas.",
+  summary: "Every command you may call; with --json, with the schemas of what it takes and gives.",
   access: "safe",
   flow: "tools",
   parameters: v.strictObject({}),
@@ -80,5 +68,17 @@ defineCommand({
   examples: ["psionic commands", "psionic commands --json"],
   run: (_parameters, context) =>
     context.call("commands/list", {}) as Promise<{ commands: ListedCommand[] }>,
+  view,
+});
+
+defineCommand({
+  name: "commands/list",
+  summary: "Every command you may call, with its schemas: the name by which peers ask for it.",
+  access: "safe",
+  flow: "tools",
+  parameters: v.strictObject({}),
+  result: resultShape,
+  examples: ["psionic commands list --json"],
+  run: (_parameters, context) => ({ commands: listFor(context.caller, context.services) }),
   view,
 });

@@ -22,7 +22,7 @@ defineCommand({
   summary: "Lend commands of this node to another node's key.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     to: v.pipe(
       v.string(),

@@ -41,7 +41,7 @@ defineCommand({
   name: "grant/list",
   summary: "Grants this node issued, with their use, and those it holds.",
   access: "owner",
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     limit: v.optional(
       v.pipe(
@@ -89,7 +89,7 @@ defineCommand({
   name: "grant/show",
   summary: "One grant: what it lends, how it stands, what of it is gone.",
   access: "owner",
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     grant: v.pipe(
       v.string(),

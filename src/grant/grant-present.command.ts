@@ -7,7 +7,7 @@ defineCommand({
   summary: "Keep a grant another owner gave this node, for calls to that owner.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     file: v.pipe(v.string(), v.nonEmpty(), v.description("the grant's file")),
   }),

@@ -9,7 +9,7 @@ defineCommand({
   summary: "Take back, at once, what a key was granted.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     grant: v.pipe(
       v.string(),

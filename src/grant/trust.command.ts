@@ -39,7 +39,7 @@ defineCommand({
   summary: "How far this node trusts another.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     node: nodeOrKey,
     tier: v.pipe(
@@ -86,7 +86,7 @@ defineCommand({
   summary: "Enter a node by the trust bundle its owner handed over.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({
     file: v.pipe(v.string(), v.nonEmpty(), v.description("what `identity export` wrote there")),
     tier: v.optional(
@@ -145,7 +145,7 @@ defineCommand({
   name: "trust/list",
   summary: "The nodes this one has an opinion of.",
   access: "owner",
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({}),
   result: v.object({ peers: v.array(entryResult) }),
   examples: ["psionic trust list"],
@@ -165,7 +165,7 @@ defineCommand({
   summary: "Take an entry back: the node is provisional again.",
   access: "owner",
   localOnly: true,
-  flow: "node",
+  flow: "peer",
   parameters: v.strictObject({ node: nodeOrKey }),
   positional: ["node"],
   result: entryResult,

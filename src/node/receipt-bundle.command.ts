@@ -19,7 +19,7 @@ defineCommand({
   name: "receipt/export",
   summary: "Write a bundle of receipts that anybody verifies offline.",
   access: "owner",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     file: v.pipe(v.string(), v.nonEmpty(), v.description("where to write the bundle")),
     author: v.optional(v.pipe(nodeIdSchema, v.description("whose chain; this node's when absent"))),
@@ -74,7 +74,7 @@ defineCommand({
   name: "receipt/verify",
   summary: "Verify a bundle of receipts, or this node's whole chain; works offline.",
   access: "safe",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     file: v.optional(
       v.pipe(v.string(), v.nonEmpty(), v.description("a bundle; without it this node's own chain")),

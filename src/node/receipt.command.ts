@@ -24,7 +24,7 @@ defineCommand({
   name: "receipt/list",
   summary: "Signed receipts of what happened on this node, newest first.",
   access: "trusted",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     subject: v.optional(
       v.pipe(
@@ -80,7 +80,7 @@ defineCommand({
   name: "receipt/show",
   summary: "One receipt in full, by its digest or the beginning of it.",
   access: "trusted",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     digest: v.pipe(
       v.string(),

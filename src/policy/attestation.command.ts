@@ -17,7 +17,7 @@ defineCommand({
   name: "attestation/list",
   summary: "Executions under policies, the last first; with --unfinished those that never ended.",
   access: "owner",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     unfinished: v.optional(v.pipe(v.boolean(), v.description("only those without an end")), false),
     limit: v.optional(
@@ -65,7 +65,7 @@ defineCommand({
   name: "attestation/show",
   summary: "One execution under a policy: its signals, what decided, what came of it.",
   access: "owner",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({ execution: executionId }),
   positional: ["execution"],
   result: v.object({
@@ -107,7 +107,7 @@ defineCommand({
   name: "attestation/export",
   summary: "Write an execution's attestation to a file that verifies anywhere.",
   access: "owner",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     execution: executionId,
     file: path("where to write the attestation"),
@@ -148,7 +148,7 @@ defineCommand({
   name: "attestation/verify",
   summary: "Check an attestation with nothing but the file and a public key.",
   access: "safe",
-  flow: "proof",
+  flow: "evidence",
   parameters: v.strictObject({
     file: v.optional(path("the attestation (the node's owner only; others send the document)")),
     document: v.optional(

@@ -11,7 +11,7 @@ defineCommand({
   name: "execute",
   summary: "Run a command if a policy allows it, at most once, and leave a signed attestation.",
   access: "member",
-  flow: "proof",
+  flow: "evidence",
   place: "node",
   parameters: v.strictObject({
     command: v.pipe(

@@ -30,7 +30,7 @@ defineCommand({
   name: "policy/add",
   summary: "Check, sign and store a policy: rules that decide whether a command may proceed.",
   access: "owner",
-  flow: "node",
+  flow: "evidence",
   localOnly: true,
   parameters: v.strictObject({ file: file("the policy, in TOML or JSON") }),
   positional: ["file"],
@@ -64,7 +64,7 @@ defineCommand({
   name: "policy/list",
   summary: "The policies this node holds.",
   access: "owner",
-  flow: "node",
+  flow: "evidence",
   parameters: v.strictObject({}),
   result: v.object({
     policies: v.array(
@@ -96,7 +96,7 @@ defineCommand({
   name: "policy/show",
   summary: "One policy as it was signed; to a file with --file.",
   access: "owner",
-  flow: "node",
+  flow: "evidence",
   parameters: v.strictObject({
     policy: reference,
     file: v.optional(file("write the signed policy there, as JSON")),
@@ -141,7 +141,7 @@ defineCommand({
   name: "policy/test",
   summary: "What a policy says to given signals, without executing anything.",
   access: "owner",
-  flow: "node",
+  flow: "evidence",
   parameters: v.strictObject({
     policy: v.pipe(
       v.string(),

@@ -6,7 +6,7 @@ import "./trainings.ts";
 
 defineCommand({
   name: "run/start",
-  summary: "Starts or resumes a run in the daemon; it goes on when the caller is gone.",
+  summary: "Start or resume a run in the daemon; it goes on when the caller is gone.",
   access: "owner",
   flow: "model",
   parameters: trainParameters,

@@ -7,7 +7,7 @@ import "./trainings.ts";
 
 defineCommand({
   name: "run/stop",
-  summary: "Stops a run that trains in the daemon, with a checkpoint.",
+  summary: "Stop a run that trains in the daemon, with a checkpoint.",
   access: "owner",
   flow: "model",
   parameters: v.strictObject({

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { type AnyCommand, Registry } from "#src/command/registry.ts";
-import { commandHelp } from "./help.ts";
+import { type AnyCommand, Registry, registry } from "#src/command/registry.ts";
+// oxlint-disable-next-line import/no-unassigned-import -- declares every command of the program
+import "#src/node/commands.ts";
+import { commandHelp, programHelp } from "./help.ts";
 
 const command: AnyCommand = {
   name: "paint",
@@ -24,4 +26,21 @@ test("A-3 help says choices once, and no default that everybody expects", () => 
     "  --again [TEXT]     which",
     "  --dry              only say what",
   ]);
+});
+
+test("A-3 the program's help has short groups, first steps first, and says how to begin", () => {
+  const help = programHelp(registry.all(), { columns: 80, colour: false, version: "1.2.3" });
+  const groups = help.split("\n\n").slice(2, -2);
+  expect(groups.map((group) => group.split("\n")[0])).toEqual([
+    "First steps",
+    "Models and runs",
+    "Checking a run",
+    "This node",
+    "Other nodes",
+    "Policies and evidence",
+    "Tools",
+  ]);
+  // A group is read at one look: with its heading it fits a terminal of 24 lines.
+  for (const group of groups) expect(group.split("\n").length).toBeLessThanOrEqual(24);
+  expect(help).toContain("Begin with `psionic demo`");
 });

@@ -7,8 +7,10 @@ import { isFlag, isList, kebab, letterOf, placeholder } from "./parameter.ts";
 const headings: readonly (readonly [Flow, string])[] = [
   ["start", "First steps"],
   ["model", "Models and runs"],
-  ["proof", "Checking and taking away"],
+  ["proof", "Checking a run"],
   ["node", "This node"],
+  ["peer", "Other nodes"],
+  ["evidence", "Policies and evidence"],
   ["tools", "Tools"],
 ];
 
@@ -65,7 +67,8 @@ export function programHelp(
   }
   lines.push("", bold("Options of every command", options.colour));
   lines.push(...table(globalRows, options.columns));
-  lines.push("", "`psionic COMMAND --help` shows what a command takes.");
+  lines.push("", "Begin with `psionic demo`, or with `psionic train FILE` and `psionic up`.");
+  lines.push("`psionic COMMAND --help` shows what a command takes.");
   return lines.join("\n");
 }
 

@@ -6,7 +6,7 @@ defineCommand({
   name: "peer/call",
   summary: "Call a command of another node, through a program that reaches it.",
   access: "owner",
-  flow: "node",
+  flow: "peer",
   // It starts whatever program it is told to.
   localOnly: true,
   parameters: v.strictObject({

@@ -6,7 +6,7 @@ defineCommand({
   name: "peer/pipe",
   summary: "Answer another node's calls on standard input and output, until the end of input.",
   access: "owner",
-  flow: "node",
+  flow: "peer",
   localOnly: true,
   parameters: v.strictObject({}),
   result: v.object({ answered: v.number() }),
