@@ -200,7 +200,7 @@ describe.skipIf(maySkipBrowser())(
         await plot.press("Home");
         await chart.getByText(/^step 1: training 2\.\d+, held out –$/).waitFor();
         await plot.press("ArrowRight");
-        await chart.getByText(/^step \d+: training \d/).waitFor();
+        await chart.getByText(/^step 2: training \d/).waitFor();
         expect(await window.audit()).toEqual([]);
         expect(window.faults).toEqual([]);
       },
@@ -416,7 +416,7 @@ describe.skipIf(maySkipBrowser())(
         const button = page.getByRole("button", { name: /^Theme/ });
         await button.click();
         await button.click();
-        expect(await button.innerText()).toBe("dark");
+        expect(await button.innerText()).toBe("theme: dark");
         expect(await ground()).not.toBe(light);
         await page.reload();
         await heading(page, "Runs").waitFor();

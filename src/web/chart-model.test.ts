@@ -33,6 +33,16 @@ test("an area without one of its parts closes the gap", () => {
   expect(fewer.lines[1]?.isShown).toBe(false);
 });
 
+test("an area of many steps is their mean, so that one long step does not hide the rest", () => {
+  const x = Array.from({ length: 1600 }, (_, index) => index + 1);
+  const y = x.map((step) => (step === 800 ? 101 : 1));
+  const drawing = drawingOf([line("gradient", x, y)], { ...plain, isArea: true });
+  expect(drawing.averaged).toBe(10);
+  expect(drawing.x).toHaveLength(160);
+  expect(drawing.x.at(-1)).toBe(1600);
+  expect(Math.max(...drawing.y[0]!.map((value) => value ?? 0))).toBe(11);
+});
+
 test("the table is bounded and ends with the newest row; the CSV has every figure in full", () => {
   const x = Array.from({ length: 1001 }, (_, index) => index);
   const columns = columnsOf([line("loss", x, x)], "step");

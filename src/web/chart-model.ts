@@ -1,7 +1,6 @@
 import { type Columns } from "./csv.ts";
 import {
   type Curve,
-  drawnMaximum,
   joinCurves,
   positiveOnly,
   smooth,
@@ -40,6 +39,8 @@ export interface Drawing {
   readonly lines: readonly DrawnLine[];
   readonly x: number[];
   readonly y: (number | null)[][];
+  /** How many points of the run one place of an area is the mean of. */
+  readonly averaged: number;
 }
 
 /** A curve of so few figures is drawn with its points. */
@@ -72,25 +73,54 @@ export function drawingOf(lines: readonly ChartLine[], choices: ChartChoices): D
     lines: drawn,
     x: joined.x,
     y: choices.isLogarithmic ? joined.y.map(positiveOnly) : joined.y,
+    averaged: 1,
   };
 }
 
-/** Areas share their places; every curve of one chart comes from the same columns. */
+/** An area is drawn at so many places; more would be needles. */
+const areaMaximum = 160;
+
+/**
+ * Areas share their places; every curve of one chart comes from the same columns. Where there are
+ * many, neighbours are averaged: areas tell shares, and a single long step would hide them.
+ */
 function areaOf(lines: readonly ChartLine[], { hidden }: ChartChoices): Drawing {
   const places = lines[0]?.curve.x ?? [];
-  const every = Math.max(1, Math.ceil(places.length / drawnMaximum));
-  const isKept = (_: unknown, index: number) => (places.length - 1 - index) % every === 0;
-  const shown = lines.map(({ label, curve }) =>
-    curve.y.filter(isKept).map((value) => (hidden.has(label) ? 0 : value)),
-  );
+  const averaged = Math.max(1, Math.ceil(places.length / areaMaximum));
+  const shown = lines.map(({ label, curve }) => {
+    const means = averageOf(curve.y, averaged);
+    return hidden.has(label) ? means.map(() => 0) : means;
+  });
   return {
     lines: lines.map(({ label, colour }) => ({
       ...{ label, colour },
       ...{ isFaint: false, isSparse: false, isShown: !hidden.has(label) },
     })),
-    x: places.filter(isKept),
+    x: places.filter((_, index) => isEnd(index, places.length, averaged)),
     y: stack(shown),
+    averaged,
   };
+}
+
+/** Stretches are counted from the last place, which ends one. */
+const isEnd = (index: number, count: number, stride: number) => (count - 1 - index) % stride === 0;
+
+/** The mean of each stretch of so many values, null where it has none. */
+function averageOf(values: Values, stride: number): (number | null)[] {
+  const means: (number | null)[] = [];
+  let sum = 0;
+  let count = 0;
+  for (const [index, value] of values.entries()) {
+    if (value !== null) {
+      sum += value;
+      count++;
+    }
+    if (!isEnd(index, values.length, stride)) continue;
+    means.push(count > 0 ? sum / count : null);
+    sum = 0;
+    count = 0;
+  }
+  return means;
 }
 
 /** The figures themselves, unsmoothed: what the table shows and the CSV holds. */

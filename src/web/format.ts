@@ -70,6 +70,7 @@ export function formatBytes(value: Figure): string {
 /** Seconds as people say them: 0.42 s, 12 s, 3 min 20 s, 5 h 12 min, 2 d 3 h. */
 export function formatDuration(seconds: Figure): string {
   if (isMissing(seconds) || !Number.isFinite(seconds)) return missing;
+  if (seconds === 0) return "0 s";
   if (seconds < 0.001) return `${(seconds * 1e6).toFixed(0)} µs`;
   if (seconds < 1) return `${(seconds * 1000).toFixed(seconds < 0.01 ? 2 : 0)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;

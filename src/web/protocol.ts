@@ -115,7 +115,6 @@ export interface NodeStatus {
     readonly coreCount?: number;
     readonly memoryBytes?: number;
     readonly freeMemoryBytes?: number;
-    readonly lanes?: readonly string[];
   };
   readonly disk?: { readonly freeBytes?: number; readonly totalBytes?: number } | null;
   readonly runs?: { readonly active?: readonly unknown[]; readonly count?: number };

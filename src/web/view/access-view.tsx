@@ -45,7 +45,7 @@ export function AccessView() {
         {...{ command: "attestation/list", member: "executions", topic: "policy." }}
         columns={["execution", "state", "policy", "command", "caller", "claimedMs"]}
       >
-        None. <code>psionic execute --policy NAME@VERSION</code> runs a command under one.
+        None. <code>psionic execute --policy NAME@REVISION</code> runs a command under one.
       </ListingPanel>
     </>
   );

@@ -20,7 +20,8 @@ export interface ChartProps {
   readonly format: (value: number) => string;
   /** Lines lie on one another and fill the room between them. */
   readonly isArea?: boolean;
-  readonly canSmooth?: boolean;
+  /** How strongly noisy lines are smoothed at first, 0 to 1; without it they are not. */
+  readonly smoothing?: number;
   readonly syncKey?: string;
   /** Shown in place of curves while there are no figures. */
   readonly empty: string;
@@ -53,12 +54,13 @@ function usePalette(): string {
 }
 
 export function Chart(props: ChartProps) {
-  const { title, lines, format, isArea = false, canSmooth = false } = props;
+  const { title, lines, format, isArea = false } = props;
+  const canSmooth = props.smoothing !== undefined;
   const place = props.place ?? "step";
   const formatX = props.formatX ?? formatCount;
   const id = useId();
   const [isLogarithmic, setLogarithmic] = useState(false);
-  const [smoothing, setSmoothing] = useState(canSmooth ? 0.6 : 0);
+  const [smoothing, setSmoothing] = useState(props.smoothing ?? 0);
   const [hidden, setHidden] = useState<ReadonlySet<string>>(noLabels);
   const [hasTable, setTable] = useState(false);
   const [cursor, setCursor] = useState<number | null>(null);
@@ -164,7 +166,8 @@ export function Chart(props: ChartProps) {
           </li>
         ))}
         <li class="legend-place figure">
-          {isEmpty ? "" : `${place} ${formatX(drawing.x[at] ?? 0)}`}
+          {drawing.averaged > 1 && `means of ${drawing.averaged} points · `}
+          {!isEmpty && `${place} ${formatX(drawing.x[at] ?? 0)}`}
         </li>
       </ul>
       {hasTable && (
@@ -233,12 +236,14 @@ function Plot(props: PlotProps) {
   const redraw = useThrottled(() => plot.current?.setData(data()), redrawMs);
   useEffect(redraw, [drawing, redraw]);
   const [spoken, setSpoken] = useState("");
+  // Where the keyboard reads: uPlot's own cursor goes to the nearest pixel, and is lost with the plot.
+  const reading = useRef<number | null>(null);
   const onKeyDown = useCallback((event: KeyboardEvent) => {
     const current = plot.current;
     if (!current) return;
     const { drawing, onCursor, spokenAt } = latest.current;
     const last = drawing.x.length - 1;
-    const from = current.cursor.idx ?? last;
+    const from = Math.min(last, reading.current ?? current.cursor.idx ?? last);
     const stride = event.shiftKey ? Math.max(1, Math.round(last / 20)) : 1;
     const targets: Record<string, number | null> = {
       ArrowLeft: Math.max(0, from - stride),
@@ -250,6 +255,7 @@ function Plot(props: PlotProps) {
     const target = targets[event.key];
     if (target === undefined) return;
     event.preventDefault();
+    reading.current = target;
     moveCursor(current, target);
     onCursor(target);
     setSpoken(target === null ? "" : spokenAt(target));
@@ -263,6 +269,7 @@ function Plot(props: PlotProps) {
         tabIndex={0}
         aria-label={`${props.title}: arrow keys read the curve`}
         onKeyDown={onKeyDown}
+        onBlur={() => (reading.current = null)}
       />
       <p class="visually-hidden" aria-live="polite">
         {spoken}

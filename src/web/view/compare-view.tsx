@@ -205,7 +205,7 @@ function Curves({ chosen, axis }: { readonly chosen: readonly Chosen[]; readonly
           title="Training loss"
           lines={lines.loss}
           format={formatFigure}
-          canSmooth
+          smoothing={0.6}
           isTall
         />
       </div>
@@ -218,13 +218,19 @@ function Curves({ chosen, axis }: { readonly chosen: readonly Chosen[]; readonly
           isTall
         />
       </div>
-      <Chart {...shared} title="Gradient norm" lines={lines.norm} format={formatFigure} canSmooth />
+      <Chart
+        {...shared}
+        title="Gradient norm"
+        lines={lines.norm}
+        format={formatFigure}
+        smoothing={0.6}
+      />
       <Chart
         {...shared}
         title="Tokens per second"
         lines={lines.rate}
         format={formatShort}
-        canSmooth
+        smoothing={0.9}
       />
     </div>
   );

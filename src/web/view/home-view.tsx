@@ -108,7 +108,7 @@ function NodeReadings({ status }: { readonly status: Answer<NodeStatus> }) {
       <Reading label="Up for" note={daemon?.version ? `version ${daemon.version}` : undefined}>
         {formatDuration(daemon ? Math.max(0, (nowMs - daemon.startedMs) / 1000) : null)}
       </Reading>
-      <Reading label="Processor" note={machine?.lanes?.join(", ") ?? machine?.architecture}>
+      <Reading label="Processor" note={machine?.architecture}>
         {machine?.coreCount ? `${machine.coreCount} cores` : "–"}
       </Reading>
       <Reading label="Memory" note={used}>

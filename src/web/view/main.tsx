@@ -110,7 +110,7 @@ function Header({ route, isSignedIn }: { readonly route: Route; readonly isSigne
           </span>
         )}
         <button type="button" class="small" aria-label={`Theme: ${chosen}`} onClick={nextTheme}>
-          {chosen}
+          theme: {chosen}
         </button>
       </span>
     </header>

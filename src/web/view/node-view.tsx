@@ -48,7 +48,6 @@ export function NodeView() {
                 ["processor", value.machine.processor],
                 ["architecture", value.machine.architecture],
                 ["cores", value.machine.coreCount],
-                ["lanes", value.machine.lanes],
                 ["memory", formatBytes(value.machine.memoryBytes)],
                 ["free memory", formatBytes(value.machine.freeMemoryBytes)],
                 ["disk", formatBytes(value.disk?.totalBytes)],

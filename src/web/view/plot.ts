@@ -74,7 +74,7 @@ export function createPlot(
   return new uPlot(
     {
       ...size,
-      padding: [8, 10, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: shape.syncKey, scales: ["x", null] },

@@ -5,10 +5,12 @@ import { hashOf } from "../router.ts";
 interface ReceiptTableProps {
   readonly receipts: readonly ShownReceipt[];
   readonly empty: string;
+  /** All are about one subject and of one author, so neither is said. */
+  readonly isBrief?: boolean;
 }
 
 /** Receipts, newest first; each leads to its JSON. */
-export function ReceiptTable({ receipts, empty }: ReceiptTableProps) {
+export function ReceiptTable({ receipts, empty, isBrief = false }: ReceiptTableProps) {
   if (receipts.length === 0) return <p class="empty">{empty}</p>;
   return (
     <div class="scroll" role="region" tabIndex={0} aria-label="Receipts, newest first">
@@ -17,12 +19,12 @@ export function ReceiptTable({ receipts, empty }: ReceiptTableProps) {
           <tr>
             <th scope="col">Time</th>
             <th scope="col">Kind</th>
-            <th scope="col">Subject</th>
+            {!isBrief && <th scope="col">Subject</th>}
             <th scope="col" class="number">
               Sequence
             </th>
             <th scope="col">Digest</th>
-            <th scope="col">Author</th>
+            {!isBrief && <th scope="col">Author</th>}
           </tr>
         </thead>
         <tbody>
@@ -30,16 +32,18 @@ export function ReceiptTable({ receipts, empty }: ReceiptTableProps) {
             <tr key={digest}>
               <td class="figure">{formatTime(atMs)}</td>
               <th scope="row">{kind}</th>
-              <td>{subject.length > 20 ? `${subject.slice(0, 20)}…` : subject}</td>
+              {!isBrief && <td>{subject.length > 20 ? `${subject.slice(0, 20)}…` : subject}</td>}
               <td class="number">{sequence}</td>
               <td>
                 <a href={hashOf({ view: "receipts", subject: "", digest })}>
                   <code>{formatDigest(digest)}</code>
                 </a>
               </td>
-              <td>
-                <code title={author}>{formatDigest(author)}</code>
-              </td>
+              {!isBrief && (
+                <td>
+                  <code title={author}>{formatDigest(author)}</code>
+                </td>
+              )}
             </tr>
           ))}
         </tbody>

@@ -19,24 +19,37 @@ export function RunCharts({
   return (
     <div class="charts">
       <div class="wide">
-        <Chart {...shared} title="Loss" lines={lines.loss} format={formatFigure} canSmooth isTall />
+        <Chart
+          {...shared}
+          title="Loss"
+          lines={lines.loss}
+          format={formatFigure}
+          smoothing={0.6}
+          isTall
+        />
       </div>
       <Chart
         {...shared}
         title="Tokens per second"
         lines={lines.rate}
         format={formatShort}
-        canSmooth
+        smoothing={0.9}
       />
       <Chart
         {...shared}
         title="Share of peak"
         lines={lines.peak}
         format={formatPercent}
-        canSmooth
+        smoothing={0.9}
       />
       <Chart {...shared} title="Learning rate" lines={lines.learningRate} format={formatFigure} />
-      <Chart {...shared} title="Gradient norm" lines={lines.norm} format={formatFigure} canSmooth />
+      <Chart
+        {...shared}
+        title="Gradient norm"
+        lines={lines.norm}
+        format={formatFigure}
+        smoothing={0.6}
+      />
       <div class="wide">
         <Chart
           {...shared}

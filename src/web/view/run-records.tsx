@@ -162,6 +162,7 @@ function Receipts({ run }: { readonly run: string }) {
       ) : (
         <ReceiptTable
           receipts={receipts.value.receipts}
+          isBrief
           empty="None yet. A run is signed for when it starts, at every checkpoint and at its end."
         />
       )}

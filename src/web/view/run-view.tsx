@@ -55,8 +55,14 @@ export function RunView({ wanted }: { readonly wanted: string }) {
       <RefusalNote refused={status.refused ?? refused} />
       <AlertList alerts={value.alerts ?? []} isOfRun={false} />
       <RunReadings status={value} series={series} />
-      <h2 class="visually-hidden">Curves</h2>
-      <RunCharts name={value.name} series={series} />
+      {!isRunning && series?.steps.step.length === 0 ? (
+        <p class="panel empty">No step was taken, so there are no curves.</p>
+      ) : (
+        <>
+          <h2 class="visually-hidden">Curves</h2>
+          <RunCharts name={value.name} series={series} />
+        </>
+      )}
       <div class="columns">
         <PromptBox
           run={value.run}

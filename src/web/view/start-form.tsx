@@ -105,6 +105,7 @@ function StartFields({ command }: { readonly command: ListedCommand }) {
         </label>
       </fieldset>
       {!isTask && files && show({ ...files, label: "files or folders, one path per line" })}
+      <p class="muted">What is left empty, the node decides.</p>
       <div class="fields">{first.map(show)}</div>
       <details>
         <summary>More settings ({rest.length})</summary>
