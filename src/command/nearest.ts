@@ -21,11 +21,18 @@ function editDistance(from: string, to: string): number {
   return previous[to.length]!;
 }
 
+/** Longer words are nobody's slip of the finger, and comparing them would take long. */
+const wordMaximum = 100;
+
 /** The known word a mistyped one most likely meant, or null when none is close. */
 export function nearest(word: string, known: readonly string[]): string | null {
+  if (word.length > wordMaximum) return null;
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {
+    // So many letters would have to be added or taken away.
+    if (Math.abs(word.length - candidate.length) >= bestDistance && !candidate.startsWith(word))
+      continue;
     const begins = word.length > 1 && candidate.startsWith(word);
     const distance = begins ? 1 : editDistance(word, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

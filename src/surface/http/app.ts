@@ -22,7 +22,7 @@ export function httpApp(parts: HttpParts): Hono<HttpEnvironment> {
     leave(door, context);
   });
   app.use(async (context, next) => {
-    const release = door.requests.take();
+    const release = door.requests.take(context.env.via);
     try {
       await admit(door, context);
       await next();

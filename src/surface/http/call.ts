@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Caller } from "#src/command/caller.ts";
 import type { Event } from "#src/command/define.ts";
 import { dispatch, unknownCommand } from "#src/command/dispatch.ts";
-import { judge } from "#src/command/gate.ts";
+import { judge, trustOf } from "#src/command/gate.ts";
 import type { AnyCommand } from "#src/command/registry.ts";
 import { parameterSchema } from "#src/command/schema.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -37,7 +37,7 @@ interface Call {
 
 /**
  * `POST /commands/<name>`: the one rule for every command of the registry. The gate is asked before
- * the body is read; what psionic.toml and the environment say fills in what the body leaves out.
+ * the body is read; what psionic.toml and the environment say fills in what the owner's body leaves out.
  */
 export async function answerCommand(
   door: Door,
@@ -52,7 +52,7 @@ export async function answerCommand(
   if (judgement.by === null) throw judgement.refusal;
   if (door.parts.draining() && command.hidden !== true) throw stopping();
   // Stopping a call must be possible when all places are taken.
-  const leave = command.hidden === true ? () => {} : door.calls.take();
+  const leave = command.hidden === true ? () => {} : door.calls.take(caller.provenance);
   const running = door.runningCalls.begin(
     { id: request.headers.get(callHeader), place: command.place ?? "process" },
     AbortSignal.any([request.signal, arrival.stopping]),
@@ -99,7 +99,11 @@ async function readCall(
   if (body.length > 0) requireJson(request.headers.get("content-type"));
   const said = parseObject(body);
   const takesAnything = Object.keys(parameterSchema(command).properties ?? {}).length > 0;
-  const defaults = takesAnything ? door.parts.services.configuration.defaultsFor(command.name) : {};
+  // What the owner configured is the owner's: it changes nobody else's call, nor is it told to them.
+  const defaults =
+    takesAnything && trustOf(caller) === "owner"
+      ? door.parts.services.configuration.defaultsFor(command.name)
+      : {};
   return {
     command,
     caller,
@@ -154,7 +158,8 @@ async function run(
       ended("refused");
       return { failure: interrupted(command.name) };
     }
-    const failure = failureOf(error, `running ${command.name}`);
+    const level = caller.provenance === "anonymous" ? "debug" : "info";
+    const failure = failureOf(error, `running ${command.name}`, level);
     ended(failure instanceof ReportedBug ? "bug" : "refused");
     return { failure };
   }

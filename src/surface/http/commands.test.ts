@@ -89,7 +89,7 @@ describe("A-2 commands over HTTP", () => {
       commands: [commands[0]!],
       defaults: { size: "mini", steps: 9 },
     });
-    const response = await configured.ask("/commands/echo", post('{"steps":2}'));
+    const response = await configured.own("/commands/echo", post('{"steps":2}'));
     expect(await response.json()).toEqual({
       parameters: { size: "mini", steps: 2 },
       configured: ["size"],

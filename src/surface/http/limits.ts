@@ -21,11 +21,13 @@ export interface HttpLimits {
   readonly journalPollMs: number;
   /** Journal entries read at a time. */
   readonly journalBatch: number;
-  /** Commands that run at the same time through this door. */
+  /** Commands that run at the same time through this door, for each kind of caller. */
   readonly calls: number;
+  /** The same for callers without a token, who may only ask for what costs little. */
+  readonly strangerCalls: number;
   /** Clients that follow `/events` at the same time. */
   readonly eventStreams: number;
-  /** Requests of any kind that are open at the same time. */
+  /** Requests of any kind that are open at the same time, on the socket and over TCP each. */
   readonly requests: number;
   /**
    * Seconds after which Bun itself cuts a TCP connection between requests, or whose client does not read;
@@ -50,6 +52,7 @@ export const httpLimits: HttpLimits = {
   journalPollMs: 250,
   journalBatch: 200,
   calls: 64,
+  strangerCalls: 16,
   eventStreams: 32,
   requests: 256,
   idleTimeSeconds: 10,

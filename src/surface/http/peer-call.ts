@@ -30,7 +30,7 @@ export async function answerPeerCall(door: Door, context: HttpContext): Promise<
       "the daemon is stopping and takes no new calls",
       "start it again with `psionic up --detach`",
     );
-  const release = door.calls.take();
+  const release = door.calls.take("peer");
   try {
     const envelope = await readBody(request, door.limits);
     arrival.hold(request);
