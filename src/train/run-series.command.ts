@@ -3,6 +3,9 @@ import { defineCommand } from "#src/command/registry.ts";
 import { sparkline } from "./curve.ts";
 import { runParameter } from "./parameter-entries.ts";
 import { runSeriesResult } from "./run-results.ts";
+import { countText } from "./wording.ts";
+
+const fourDigits = (value: number) => value.toPrecision(4);
 
 defineCommand({
   name: "run/series",
@@ -46,15 +49,16 @@ defineCommand({
     result({ first, last, steps, evaluations }) {
       const width = Math.max(10, screen.columns - 18);
       screen.print(`steps      ${first} to ${last}`);
-      for (const [title, values] of [
-        ["loss", steps.loss],
-        ["held out", evaluations.loss],
-        ["gradient", steps.gradientNorm],
-        ["tokens/s", steps.tokensPerSecond],
-      ] as const)
-        screen.print(
-          `${title.padEnd(9)}  ${sparkline(values, width)} ${values.at(-1)?.toPrecision(4) ?? ""}`,
-        );
+      const show = (title: string, values: readonly number[], figure = fourDigits) => {
+        const last = values.at(-1);
+        const text =
+          last === undefined ? "none yet" : `${sparkline(values, width)} ${figure(last)}`;
+        screen.print(`${title.padEnd(9)}  ${text}`);
+      };
+      show("loss", steps.loss);
+      show("held out", evaluations.loss);
+      show("gradient", steps.gradientNorm);
+      show("tokens/s", steps.tokensPerSecond, countText);
     },
   }),
 });

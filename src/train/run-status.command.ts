@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { sparkline } from "./curve.ts";
+import { eventText } from "./event-wording.ts";
 import { runParameter } from "./parameter-entries.ts";
 import { runStatusResult } from "./run-results.ts";
 import { countText, percentText } from "./wording.ts";
@@ -61,8 +62,8 @@ defineCommand({
       }
       const kept = checkpoints.filter(({ isKept }) => isKept).map((each) => each.step);
       screen.print(`checkpoints ${kept.length > 0 ? kept.join(", ") : "none"}`);
-      for (const { type, body } of events)
-        screen.note(`event       ${type} ${JSON.stringify(body)}`);
+      for (const event of events)
+        screen.note(`event       ${new Date(event.atMs).toISOString()} ${eventText(event)}`);
       if (state !== "completed" && state !== "running")
         screen.note(`go on with: psionic train --resume ${name}`);
     },

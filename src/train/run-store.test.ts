@@ -155,3 +155,12 @@ test("T-4 ids are eight characters no one confuses", () => {
   expect(encodeCrockford(Uint8Array.of(255, 255, 255, 255, 255))).toBe("zzzzzzzz");
   expect(encodeCrockford(Uint8Array.of(1))).toBe("04");
 });
+
+test("A-10 a run that goes on after a rest has not stalled meanwhile", () => {
+  add("a", "book");
+  runs.setState("a", "running", 1_000);
+  runs.recordSteps("a", [], 2_000);
+  runs.setState("a", "interrupted", 3_000);
+  runs.setState("a", "running", 900_000);
+  expect(runs.byId("a").progressMs).toBe(900_000);
+});

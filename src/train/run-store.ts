@@ -115,6 +115,13 @@ export class RunStore {
   setState(id: string, state: RunState, nowMs: number): void {
     this.store.transaction(() => {
       this.store.run("UPDATE run SET state = ?, heartbeat_ms = ? WHERE id = ?", state, nowMs, id);
+      // A rest is no stall: whoever goes on is silent from now, not since its last sitting.
+      if (state === "running")
+        this.store.run(
+          "UPDATE run SET progress_ms = ? WHERE id = ? AND progress_ms IS NOT NULL",
+          nowMs,
+          id,
+        );
       this.chronicle?.tell("run.state", id, { state });
     });
   }
