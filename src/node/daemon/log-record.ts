@@ -29,7 +29,7 @@ export function formatJsonLine(record: LogRecord): string {
 export function formatTextLine(record: LogRecord): string {
   const { level, category, message, properties } = entryOf(record);
   const facts = Object.keys(properties).length > 0 ? ` ${JSON.stringify(properties)}` : "";
-  return `${level} ${category}: ${message}${facts}\n`;
+  return `${oneLine(`${level} ${category}: ${message}${facts}`)}\n`;
 }
 
 function entryOf(record: LogRecord): LogEntry {
@@ -57,6 +57,12 @@ function plain(value: unknown, name = "", depth = 0): unknown {
       .map(([key, each]) => [key, plain(each, key, depth + 1)]),
   );
 }
+
+/** Control characters as JSON writes them, so that no text of others makes a line or steers a terminal. */
+const oneLine = (text: string) =>
+  text.replace(/\p{Cc}/gu, (control) =>
+    JSON.stringify(control).slice(1, -1).replace(control, "\ufffd"),
+  );
 
 const textOf = (part: unknown) => JSON.stringify(plain(part)) ?? String(part);
 const cut = (text: string) => (text.length > textMaximum ? `${text.slice(0, textMaximum)}…` : text);

@@ -50,6 +50,16 @@ describe("A-9 log lines", () => {
     expect(formatTextLine(line)).toStartWith("info psionic.test: run abc failed {");
   });
 
+  test("A-9 a line of a service manager's journal is one line, whatever is told", () => {
+    const message = ["answering GET /a\nerror psionic.daemon: forged\x1b[2J", " was refused"];
+    const line = formatTextLine(record("", { message }));
+    expect(line.split("\n")).toEqual([expect.stringContaining("forged"), ""]);
+    expect(line).not.toContain("\x1b");
+    expect(JSON.parse(formatJsonLine(record("", { message })))).toMatchObject({
+      message: message.join(""),
+    });
+  });
+
   test("A-9 secrets are left out wherever they are, long texts are cut", () => {
     const properties = {
       token: "s3cret",

@@ -304,6 +304,31 @@ describe("A-2 the screen", () => {
     expect(shown(false)).toBe(words);
   });
 
+  test("A-2 nothing a view shows steers the terminal; the program's own colours stay", () => {
+    const words = "\x1b[8mhidden\x1b[2J\x9b31m \x1b[1mbold\x1b[0m\x1b]0;title\x07";
+    const shown = (colour: boolean, live = true) => {
+      const { terminal, written } = fakeTerminal(live);
+      const screen = new TerminalScreen(terminal, { colour, quiet: false });
+      screen.print(words);
+      screen.note(words);
+      screen.draw([words]);
+      return [written.out, ...written.error.split("\n").filter((line) => line !== "")];
+    };
+    const plain = "␛[8mhidden␛[2J\ufffd31m ␛[1mbold␛[0m␛]0;title␇";
+    for (const line of shown(false)) expect(plain).toStartWith(line.trimEnd());
+    const coloured = "␛[8mhidden␛[2J\ufffd31m \x1b[1mbold\x1b[0m␛]0;title␇";
+    expect(shown(true).slice(0, 2)).toEqual([`${coloured}\n`, coloured]);
+    expect(shown(true)[2]).not.toMatch(/\x1b\[(8m|2J)|\x1b\]/);
+    expect(shown(false, false)).toEqual([`${words}\n`, words]);
+  });
+
+  test("A-2 a line of JSON holds no control character, and says the same", async () => {
+    const { out } = await run(["add", "\x9b2Jhidden", "--json"], { live: true });
+    // oxlint-disable-next-line no-control-regex -- none of them may be there
+    expect(out.trimEnd()).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+    expect(JSON.stringify(lines(out))).toContain("\x9b2Jhidden");
+  });
+
   test("A-2 NO_COLOR, --no-color, pipes and dumb terminals have no colour", () => {
     expect(wantsColour(true, {}, false)).toBe(true);
     expect(wantsColour(true, { NO_COLOR: "" }, false)).toBe(true);

@@ -11,3 +11,13 @@ export function printable(text: string): string {
     return code === 0x7f ? "\u2421" : "\ufffd";
   });
 }
+
+const colourMark = /(\x1b\[(?:0|1|3[1-6])m)/;
+
+/** The same for what a command's view may have coloured: the few marks that this program writes stay. */
+export function printableInColour(text: string): string {
+  return text
+    .split(colourMark)
+    .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+    .join("");
+}

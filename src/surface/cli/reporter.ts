@@ -77,7 +77,8 @@ export class Reporter {
     this.terminal.error(`   hint: ${printable(refusal.hint)}\n`);
     this.terminal.error(`   code: ${refusal.code} (\`psionic explain ${refusal.code}\`)\n`);
     if (this.options.verbose) {
-      this.terminal.error(`details: ${JSON.stringify(refusal.details)}\n${refusal.stack}\n`);
+      const details = JSON.stringify(refusal.details);
+      this.terminal.error(`${printable(`details: ${details}\n${refusal.stack}`)}\n`);
     }
   }
 
@@ -86,13 +87,13 @@ export class Reporter {
     const stack = error instanceof Error ? (error.stack ?? message) : message;
     if (this.options.json) this.#line({ type: "bug", message, stack });
     this.terminal.error(
-      `${stack}\nthis is a bug in psionic: please report it with the lines above\n`,
+      `${printable(stack)}\nthis is a bug in psionic: please report it with the lines above\n`,
     );
     return 1;
   }
 
   #line(record: object): void {
-    this.terminal.out(`${JSON.stringify(record, jsonable)}\n`);
+    this.terminal.out(`${harmless(JSON.stringify(record, jsonable))}\n`);
   }
 }
 
@@ -102,6 +103,14 @@ function withType(result: unknown): Record<string, unknown> {
   const record = result as Record<string, unknown>;
   if (typeof record["type"] === "string") return record;
   return Object.assign({ type: "result" }, record, { type: "result" });
+}
+
+/** JSON leaves some control characters as they are, which a terminal would obey; escaped they mean the same. */
+function harmless(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f]/g,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Integers beyond JSON numbers stay exact as text; bytes become hexadecimal. */

@@ -1,5 +1,5 @@
 import type { Screen } from "#src/command/define.ts";
-import { printable } from "./printable.ts";
+import { printable, printableInColour } from "./printable.ts";
 import type { Terminal } from "./terminal.ts";
 
 const clearDown = "\x1b[0J";
@@ -28,7 +28,8 @@ export class TerminalScreen implements Screen {
   }
 
   print(text: string): void {
-    this.#around(() => this.terminal.out(`${text}\n`));
+    const shown = this.terminal.stdoutIsTerminal ? this.#visible(text) : text;
+    this.#around(() => this.terminal.out(`${shown}\n`));
   }
 
   /** A file or another program gets every byte; a terminal gets only what it can show. */
@@ -39,13 +40,14 @@ export class TerminalScreen implements Screen {
 
   note(text: string): void {
     if (this.options.quiet) return;
-    this.#around(() => this.terminal.error(`${text}\n`));
+    const shown = this.terminal.stderrIsTerminal ? this.#visible(text) : text;
+    this.#around(() => this.terminal.error(`${shown}\n`));
   }
 
   draw(lines: readonly string[]): void {
     if (!this.live) return;
     const columns = this.columns;
-    const fitting = lines.map((line) => Bun.sliceAnsi(line, 0, columns - 1));
+    const fitting = lines.map((line) => Bun.sliceAnsi(this.#visible(line), 0, columns - 1));
     this.terminal.error(this.#rewind() + fitting.map((line) => `${line}\n`).join(""));
     this.#drawn = fitting;
   }
@@ -53,6 +55,11 @@ export class TerminalScreen implements Screen {
   /** Leaves the last drawn block where it is and starts below it. */
   finish(): void {
     this.#drawn = [];
+  }
+
+  /** What a command shows may hold words of others: a policy's, a model's, an attestation's. */
+  #visible(text: string): string {
+    return this.options.colour ? printableInColour(text) : printable(text);
   }
 
   /** Moves to the first line of the drawn block and clears it. */
