@@ -483,6 +483,12 @@ describe("A-9 service print", () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/^ExecStart=\/.*psionic up --drain 30000ms --home ".*\/a home"$/m);
     expect(stderr).toContain("systemctl");
+    const account = Bun.spawnSync(["id", "-un"]).stdout.toString().trim();
+    for (const USER of ["", "somebody-else"]) {
+      const words = ["service", "print", "systemd"];
+      const unit = await runBinary(words, { home: home.path, environment: { USER } });
+      expect(unit.stdout).toContain(`\nUser=${account}\n`);
+    }
     const launchd = await home.run("service", "print", "launchd", "--user");
     expect(launchd.stdout).toContain(`<string>${home.path}</string>`);
     expect(Bun.YAML.parse((await home.run("service", "print", "compose")).stdout)).toMatchObject({

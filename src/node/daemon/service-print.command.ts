@@ -1,6 +1,6 @@
-import { userInfo } from "node:os";
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
+import { accountName } from "./account-name.ts";
 import { drainParameter, durationMs } from "./duration.ts";
 import { ownCommand } from "./own-command.ts";
 import { serviceFile, supervisors } from "./service-files.ts";
@@ -38,7 +38,7 @@ defineCommand({
       home: services.home.root,
       drainMs: durationMs(drain),
       isUser: user,
-      userName: userInfo().username,
+      userName: accountName(),
     });
     return { supervisor, ...file, enable: [...file.enable] };
   },
