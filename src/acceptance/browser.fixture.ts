@@ -70,7 +70,7 @@ export class PageWindow implements AsyncDisposable {
       colorScheme: scheme,
       reducedMotion: isMotionReduced ? "reduce" : "no-preference",
     });
-    context.setDefaultTimeout(30_000);
+    context.setDefaultTimeout(60_000);
     return new PageWindow(context, await context.newPage(), new URL(url).origin);
   }
 

@@ -112,7 +112,7 @@ describe.skipIf(maySkipBrowser())(
           return now > before ? now : null;
         });
         expect(grown).toBeGreaterThan(before);
-        await page.locator(".run-title .state-completed").waitFor();
+        await page.locator(".run-title .state-completed").waitFor({ timeout: 120_000 });
         await until("the last figure", async () => (await figures()) >= 1000);
         expect(await page.locator(".run-progress").innerText()).toContain(
           "step 1\u202f500 of 1\u202f500",
@@ -275,6 +275,13 @@ describe.skipIf(maySkipBrowser())(
         await page.getByLabel("steps", { exact: true }).fill("1.5");
         await page.getByRole("button", { name: "Start", exact: true }).click();
         await page.getByText("must be a whole number").waitFor();
+        await page.getByLabel("steps", { exact: true }).fill("10");
+        await page.getByRole("radio", { name: "Files on this node" }).check();
+        await page.getByRole("button", { name: "Start", exact: true }).click();
+        await page.getByText("name at least one file").waitFor();
+        await page.getByLabel(/^files or folders/).fill("/nowhere/book.txt");
+        await page.getByRole("button", { name: "Start", exact: true }).click();
+        await note.getByText("/nowhere/book.txt").first().waitFor();
         await page.evaluate(`location.hash = "#/run/nobody"`);
         await page.getByRole("alert").waitFor();
         expect(await page.getByRole("alert").innerText()).toContain("nobody");

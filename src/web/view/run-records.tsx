@@ -21,7 +21,7 @@ export function Samples({ samples }: { readonly samples: readonly Sample[] }) {
     <section class="panel" aria-labelledby="samples-title">
       <h2 id="samples-title">Samples</h2>
       {newest.length === 0 ? (
-        <p class="empty">None yet. The model writes one at every evaluation.</p>
+        <p class="empty">None yet. The model writes a little after a checkpoint, now and then.</p>
       ) : (
         <ol class="samples scroll short" tabIndex={0} aria-label="Samples, newest first">
           {newest.map(({ step, prompt, text }, index) => (
