@@ -9,6 +9,7 @@ import {
   type Place,
   type Snapshot,
 } from "./entry.ts";
+import type { Flaw } from "./flaw.ts";
 import { onAppend, onSnapshot, reply } from "./following.ts";
 import { History } from "./history.ts";
 import type { Message } from "./message.ts";
@@ -70,10 +71,16 @@ export interface Proposed {
 export class LogCore {
   readonly #state: LogState;
 
-  constructor(id: string, timing: Timing, restart: Restart, draw: () => number) {
+  constructor(
+    id: string,
+    timing: Timing,
+    restart: Restart,
+    draw: () => number,
+    flaw: Flaw | null = null,
+  ) {
     const history = new History(restart.snapshot, restart.entries);
     this.#state = {
-      ...{ id, timing, draw, history },
+      ...{ id, timing, draw, history, flaw },
       ballot: restart.ballot,
       ...{ role: "follower", leader: nobody },
       commitIndex: restart.appliedIndex,
@@ -170,7 +177,8 @@ export class LogCore {
     const rejection = whyNot(state);
     if (rejection !== null) return rejection;
     const isPending = state.history.membershipIndex > state.commitIndex;
-    if (isPending || state.history.termAt(state.commitIndex) !== this.term) return "change_pending";
+    const isUnsettled = isPending || state.history.termAt(state.commitIndex) !== this.term;
+    if (isUnsettled && state.flaw !== "two-members-at-once") return "change_pending";
     const membership = withMember(this.membership, id, place);
     const isSame = JSON.stringify(membership) === JSON.stringify(this.membership);
     if (isSame || membership.voters.length === 0) return "no_change";
@@ -200,7 +208,8 @@ export class LogCore {
     // Before its first commit a leader does not know what was committed before it.
     if (state.history.termAt(state.commitIndex) !== this.term) return "change_pending";
     newRound(state);
-    state.reads.push({ id, index: state.commitIndex, round: state.round });
+    const round = state.flaw === "read-without-quorum" ? -1 : state.round;
+    state.reads.push({ id, index: state.commitIndex, round });
     beat(state);
     serveReads(state);
     return null;
@@ -224,7 +233,8 @@ export class LogCore {
   takeEffects(): Effects {
     const state = this.#state;
     const { out } = state;
-    const limit = Math.min(state.commitIndex, state.durableIndex);
+    const commitIndex = state.flaw === "apply-before-commit" ? this.lastIndex : state.commitIndex;
+    const limit = Math.min(commitIndex, state.durableIndex);
     const count = limit - state.appliedIndex;
     if (count > 0) out.committed.push(...state.history.from(state.appliedIndex + 1, count));
     state.appliedIndex = Math.max(state.appliedIndex, limit);

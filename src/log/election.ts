@@ -95,8 +95,11 @@ export function onVote(state: LogState, message: MessageOf<"vote">): void {
   const { from, term, lastIndex, lastTerm } = message;
   // Its term was not taken over: who hears a leader does not answer (chapter 6).
   if (term > state.ballot.term) return;
-  const isFree = state.ballot.vote === from || state.ballot.vote === nobody;
-  const granted = isFree && state.role !== "leader" && state.history.isBehind(lastIndex, lastTerm);
+  const isFree =
+    state.ballot.vote === from || state.ballot.vote === nobody || state.flaw === "vote-twice";
+  const isBehind =
+    state.history.isBehind(lastIndex, lastTerm) || state.flaw === "vote-for-shorter-log";
+  const granted = isFree && state.role !== "leader" && isBehind;
   if (granted) {
     setBallot(state, state.ballot.term, from);
     state.ticksSilent = 0;

@@ -83,7 +83,9 @@ export function advanceCommit(state: LogState): void {
     .map((id) => (id === state.id ? state.durableIndex : (state.progress.get(id)?.matchIndex ?? 0)))
     .sort((a, b) => b - a);
   const index = matches[quorum(voters.length) - 1] ?? 0;
-  if (index <= state.commitIndex || state.history.termAt(index) !== state.ballot.term) return;
+  const isOwn =
+    state.history.termAt(index) === state.ballot.term || state.flaw === "count-old-terms";
+  if (index <= state.commitIndex || !isOwn) return;
   state.commitIndex = index;
   serveReads(state);
   beat(state);

@@ -1,5 +1,7 @@
+import type { Write } from "./durable.ts";
 import type { Ballot, Entry, Membership, Snapshot } from "./entry.ts";
 import { nobody, quorum } from "./entry.ts";
+import type { Flaw } from "./flaw.ts";
 import type { History } from "./history.ts";
 import type { Message, MessageBody } from "./message.ts";
 import type { Progress } from "./progress.ts";
@@ -14,15 +16,8 @@ export interface Timing {
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
 /** What the caller must do, in the order of the fields. */
-export interface Effects {
-  /** To be written durably before any message below is sent, when not null. */
-  readonly ballot: Ballot | null;
-  /** Entries from this index on are to be dropped; 0 for none. */
-  readonly truncateFrom: number;
-  /** A snapshot to be written in place of all entries up to its index. */
-  readonly snapshot: Snapshot | null;
-  /** Entries to be written after that. */
-  readonly entries: readonly Entry[];
+export interface Effects extends Write {
+  /** To be sent as soon as everything to be written is durable. */
   readonly messages: readonly Message[];
   /** A snapshot from the leader, replacing the state that was applied so far. */
   readonly restored: Snapshot | null;
@@ -54,8 +49,14 @@ export interface Outbox {
 
 export function emptyOutbox(): Outbox {
   return {
-    ...{ ballot: null, truncateFrom: 0, snapshot: null, restored: null },
-    ...{ entries: [], messages: [], committed: [], reads: [] },
+    ballot: null,
+    truncateFrom: 0,
+    snapshot: null,
+    restored: null,
+    entries: [],
+    messages: [],
+    committed: [],
+    reads: [],
   };
 }
 
@@ -66,6 +67,8 @@ export interface LogState {
   /** A number in [0, 1), drawn anew for each election timeout. */
   readonly draw: () => number;
   readonly history: History;
+  /** A mistake planted by the simulator; null in every node. */
+  readonly flaw: Flaw | null;
   ballot: Ballot;
   role: Role;
   leader: string;

@@ -1,0 +1,50 @@
+/** What checkers find; its first word names the checker. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  constructor(
+    readonly checker: CheckerName,
+    what: string,
+  ) {
+    super(`${checker}: ${what}`);
+  }
+}
+
+/** What is checked in every simulation. */
+export const checkerNames = [
+  /** At most one leader in a term. */
+  "one-leader",
+  /** At most one vote of a node in a term. */
+  "one-vote",
+  /** Nothing is said that the disk does not hold. */
+  "durable-first",
+  /** An idle disk holds what its node believes. */
+  "disk-is-belief",
+  /** Logs with an equal entry are equal before it. */
+  "log-matching",
+  /** Committed entries are never lost, changed or reordered. */
+  "committed-stays",
+  /** Nobody who lacks a committed entry could win an election. */
+  "committed-is-safe",
+  /** Equal state digests at equal index. */
+  "equal-digests",
+  /** What was answered is what the log says, each command once. */
+  "answers-true",
+  /** Reads and writes look as if each happened at one moment between asking and answer. */
+  "linearizable",
+  /** Memberships change by one node, one change after the other. */
+  "one-member-change",
+  /** Once faults stop, commands are committed and all members have equal state. */
+  "liveness",
+  /** The program's own assertions. */
+  "assertions",
+] as const;
+
+export type CheckerName = (typeof checkerNames)[number];
+
+export function ensure(
+  condition: boolean,
+  checker: CheckerName,
+  what: () => string,
+): asserts condition {
+  if (!condition) throw new Failure(checker, what());
+}

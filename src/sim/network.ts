@@ -1,0 +1,71 @@
+import type { Message } from "#src/log/message.ts";
+import type { Chance } from "./chance.ts";
+import { tickMs, type Surroundings } from "./surroundings.ts";
+
+/** The simulated network: each message on its own way, which may be long, double or lead nowhere. */
+export class Network {
+  readonly #chance: Chance;
+  /** Links that carry nothing, as "from>to". */
+  #apart = new Set<string>();
+  #oneWay = new Set<string>();
+  #sentCount = 0;
+  /** The latest message that arrived on each link, by its number. */
+  readonly #arrived = new Map<string, number>();
+
+  constructor(
+    readonly world: Surroundings,
+    readonly deliver: (message: Message) => void,
+  ) {
+    this.#chance = world.chance(2);
+  }
+
+  /** Cuts a group of nodes off from the others, in both directions or from the group only. */
+  part(group: readonly string[], others: readonly string[], isOneWay: boolean): void {
+    const links = group.flatMap((from) => others.map((to) => [from, to] as const));
+    if (isOneWay) this.#oneWay = new Set(links.map(([from, to]) => `${from}>${to}`));
+    else this.#apart = new Set(links.flatMap(([a, b]) => [`${a}>${b}`, `${b}>${a}`]));
+  }
+
+  heal(isOneWay: boolean): void {
+    (isOneWay ? this.#oneWay : this.#apart).clear();
+  }
+
+  send(message: Message): void {
+    const { weather, faults } = this.world;
+    const chance = this.#chance;
+    const link = `${message.from}>${message.to}`;
+    if (this.#apart.has(link)) return faults.add("partition");
+    if (this.#oneWay.has(link)) return faults.add("one-way-partition");
+    if (chance.happens(weather.loss)) return faults.add("loss");
+    this.#carry(link, message);
+    if (!chance.happens(weather.duplication)) return;
+    faults.add("duplication");
+    this.#carry(link, message);
+  }
+
+  #carry(link: string, message: Message): void {
+    const { weather, faults, agenda } = this.world;
+    const number = ++this.#sentCount;
+    let delayMs = 1 + this.#chance.below(weather.spreadMs);
+    if (this.#chance.happens(weather.delay)) {
+      faults.add("delay");
+      delayMs += this.#chance.between(tickMs, 40 * tickMs);
+    }
+    agenda.after(delayMs, () => {
+      const latest = this.#arrived.get(link) ?? 0;
+      if (number < latest) faults.add("reordering");
+      this.#arrived.set(link, Math.max(latest, number));
+      this.deliver(message);
+    });
+  }
+
+  /** Carries something between a client and a node: no partitions there, but loss and delay. */
+  carryForClient(work: () => void): void {
+    const { weather, faults, agenda } = this.world;
+    if (this.#chance.happens(weather.loss)) return faults.add("loss");
+    agenda.after(1 + this.#chance.below(weather.spreadMs), work);
+    if (!this.#chance.happens(weather.duplication)) return;
+    faults.add("duplication");
+    agenda.after(1 + this.#chance.below(20 * tickMs), work);
+  }
+}

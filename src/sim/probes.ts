@@ -1,0 +1,52 @@
+/**
+ * Situations in which logs like this one have gone wrong. Counted, so that a run shows that its seeds
+ * reached them; a probe that stays at 0 says what a green run does not prove.
+ */
+export const probeNames = [
+  /** A leader lost its office with entries that were not committed. */
+  "deposed-with-uncommitted",
+  /** Entries were dropped because a newer leader had others. */
+  "entries-overwritten",
+  /** Two nodes led at the same time, in different terms. */
+  "two-terms-led-at-once",
+  /** A leader that no quorum answers steps down by itself. */
+  "quorum-lost",
+  /** An election ended without a leader. */
+  "election-without-winner",
+  /** A snapshot brought a follower up to date. */
+  "snapshot-installed",
+  /** A snapshot arrived after what it holds. */
+  "snapshot-overtaken",
+  /** A leader was made by transfer. */
+  "transfer-done",
+  /** A transfer came to nothing. */
+  "transfer-failed",
+  /** A membership change was committed. */
+  "member-changed",
+  /** One was asked for while another was under way. */
+  "member-change-pending",
+  /** A membership entry was dropped again. */
+  "member-change-undone",
+  /** A leader led in spite of its removal, until that was committed. */
+  "leader-removed",
+  /** A learner became a voter. */
+  "learner-promoted",
+  /** A node lost its power while it led. */
+  "leader-crashed",
+  /** A node started with entries that it did not know to be committed. */
+  "restart-with-tail",
+  /** A message of an older term arrived. */
+  "message-of-old-term",
+  /** A command was submitted again and answered from the session. */
+  "command-repeated",
+  /** A session was forgotten, and its client told so. */
+  "session-forgotten",
+  /** A read waited for proof, and its leader lost office. */
+  "read-refused",
+  /** A leader committed entries of older terms with its first own. */
+  "old-terms-committed",
+  /** Inputs arrived while a write was under way. */
+  "step-during-write",
+] as const;
+
+export type ProbeName = (typeof probeNames)[number];

@@ -1,0 +1,58 @@
+import type { Entry } from "#src/log/entry.ts";
+import type { Payload } from "#src/log/fold.ts";
+import { accountText, appended, emptyAccount, type Account } from "./ledger.ts";
+
+/**
+ * What the committed log means, worked out a second time and in another way than the product does: by
+ * looking back over the whole log. Checkers compare the nodes' answers with it.
+ */
+export class Reference {
+  /** For each key what it was from an index on, ascending. */
+  readonly #accounts = new Map<string, { readonly index: number; readonly account: Account }[]>();
+  /** Where each command was first applied and what that gave, by session and number. */
+  readonly #effects = new Map<string, { readonly index: number; readonly result: string }>();
+  readonly #sessions: { readonly id: number; number: number; usedAt: number }[] = [];
+
+  constructor(readonly sessionMaximum: number) {}
+
+  /** Takes the next committed entry. True where it is a command that was applied before. */
+  commit(entry: Entry): boolean {
+    if (entry.kind !== "event") return false;
+    const payload = JSON.parse(entry.payload) as Payload;
+    const sessions = this.#sessions;
+    if (payload.kind === "open") {
+      sessions.push({ id: entry.index, number: 0, usedAt: entry.index });
+      if (sessions.length <= this.sessionMaximum) return false;
+      const oldest = sessions.reduce((a, b) => (b.usedAt < a.usedAt ? b : a));
+      sessions.splice(sessions.indexOf(oldest), 1);
+      return false;
+    }
+    const session = sessions.find(({ id }) => id === payload.session);
+    if (session === undefined) return false;
+    if (payload.number <= session.number) return true;
+    if (payload.number > session.number + 1) return false;
+    session.number = payload.number;
+    session.usedAt = entry.index;
+    const [key, value] = payload.body.split(" ") as [string, string];
+    const account = appended(this.#at(key, Infinity), Number(value));
+    this.#accounts.set(key, [...(this.#accounts.get(key) ?? []), { index: entry.index, account }]);
+    const result = accountText(account);
+    this.#effects.set(`${payload.session}:${payload.number}`, { index: entry.index, result });
+    return false;
+  }
+
+  /** Where a command was applied, if it was. */
+  effectOf(session: number, number: number) {
+    return this.#effects.get(`${session}:${number}`);
+  }
+
+  /** What a read at an index must give. */
+  read(key: string, index: number): string {
+    return accountText(this.#at(key, index));
+  }
+
+  #at(key: string, index: number): Account {
+    const known = this.#accounts.get(key)?.findLast((each) => each.index <= index);
+    return known?.account ?? emptyAccount;
+  }
+}

@@ -1,0 +1,32 @@
+import type { Flaw } from "#src/log/flaw.ts";
+import type { Message } from "#src/log/message.ts";
+import type { Outcome } from "#src/log/replica.ts";
+import type { Agenda } from "./agenda.ts";
+import type { Chance } from "./chance.ts";
+import type { Checks } from "./checks.ts";
+import type { Count } from "./count.ts";
+import type { ProbeName } from "./probes.ts";
+import type { FaultKind, Weather } from "./weather.ts";
+
+/** Milliseconds between two ticks of a node whose clock is right. */
+export const tickMs = 100;
+
+/** What every part of a simulation shares. */
+export interface Surroundings {
+  readonly agenda: Agenda;
+  readonly checks: Checks;
+  readonly faults: Count<FaultKind>;
+  readonly probes: Count<ProbeName>;
+  readonly flaw: Flaw | null;
+  /** Sessions a node remembers; entries after which it takes a snapshot, and keeps behind it. */
+  readonly sessionMaximum: number;
+  readonly snapshotEvery: number;
+  readonly keptEntries: number;
+  /** Changes once, when the faults stop. */
+  weather: Weather;
+  send(message: Message): void;
+  answer(request: number, outcome: Outcome): void;
+  /** Takes something that happened into the hash of the simulation. */
+  note(...numbers: readonly number[]): void;
+  chance(stream: number): Chance;
+}

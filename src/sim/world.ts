@@ -1,0 +1,270 @@
+import type { Durable } from "#src/log/durable.ts";
+import type { Flaw } from "#src/log/flaw.ts";
+import type { Message } from "#src/log/message.ts";
+import type { Outcome } from "#src/log/replica.ts";
+import { Agenda } from "./agenda.ts";
+import { Chance } from "./chance.ts";
+import { Checks } from "./checks.ts";
+import { Client, type Ask, type Counter } from "./client.ts";
+import type { Count } from "./count.ts";
+import { ensure } from "./failure.ts";
+import { keys } from "./ledger.ts";
+import { Network } from "./network.ts";
+import type { ProbeName } from "./probes.ts";
+import { Site } from "./site.ts";
+import { tickMs, type Surroundings } from "./surroundings.ts";
+import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
+
+const clientCount = 3;
+
+/** A whole cluster with its clients, its operator and its bad luck, in one thread and without a clock. */
+export class World implements Surroundings, Counter {
+  readonly agenda = new Agenda();
+  readonly flaw: Flaw | null;
+  readonly checks: Checks;
+  readonly sessionMaximum: number;
+  readonly snapshotEvery: number;
+  readonly keptEntries: number;
+  weather: Weather;
+  floor = 0;
+  readonly targets: readonly string[];
+  readonly #seed: number;
+  readonly #chance: Chance;
+  readonly #sites: readonly Site[];
+  readonly #network: Network;
+  readonly #clients: readonly Client[];
+  #requestCount = 0;
+  readonly #waiting = new Map<number, (outcome: Outcome) => void>();
+  #isCalm = false;
+  /** A transfer under way: who is to lead. */
+  #heir = "";
+  #low = 0x9e3779b9;
+  #high = 0x7f4a7c15;
+
+  constructor(
+    {
+      seed,
+      nodeCount,
+      flaw,
+    }: {
+      readonly seed: number;
+      readonly nodeCount: number | null;
+      readonly flaw: Flaw | null;
+    },
+    readonly faults: Count<FaultKind>,
+    readonly probes: Count<ProbeName>,
+    found: (voters: readonly string[], sessionMaximum: number) => Durable,
+  ) {
+    this.#seed = seed;
+    this.flaw = flaw;
+    this.#chance = this.chance(1);
+    const chance = this.#chance;
+    this.weather = drawWeather(chance);
+    this.sessionMaximum = chance.pick([2, 8, 64]);
+    this.snapshotEvery = chance.pick([8, 32, 128]);
+    this.keptEntries = chance.pick([0, 4, 16]);
+    const count = nodeCount ?? chance.pick([3, 3, 4, 5, 5, 5, 6, 7]);
+    this.targets = Array.from({ length: count }, (_, place) => `n${place + 1}`);
+    const founders = this.targets.slice(0, chance.pick([count, count, Math.max(1, count - 2)]));
+    const durable = found(founders, this.sessionMaximum);
+    this.#sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
+    this.checks = new Checks(this.#sites, probes, this.sessionMaximum);
+    this.#network = new Network(this, (message) => this.#deliver(message));
+    this.#clients = Array.from(
+      { length: clientCount },
+      (_, place) => new Client(this, this, place + 1),
+    );
+  }
+
+  chance(stream: number): Chance {
+    return new Chance(this.#seed, stream);
+  }
+
+  /** What happened so far, in two numbers. */
+  get trace(): readonly [number, number] {
+    return [this.#low >>> 0, this.#high >>> 0];
+  }
+
+  note(...numbers: readonly number[]): void {
+    for (const number of numbers) {
+      this.#low = Math.imul(this.#low ^ number, 0x01000193);
+      this.#high = Math.imul(this.#high, 0x85ebca6b) ^ (this.#low >>> 13);
+    }
+  }
+
+  send(message: Message): void {
+    this.#network.send(message);
+  }
+
+  #deliver(message: Message): void {
+    this.note(2, message.term);
+    this.#site(message.to).feed({ kind: "message", message });
+  }
+
+  #site(id: string): Site {
+    return this.#sites.find((site) => site.id === id)!;
+  }
+
+  request(target: string, ask: Ask, answered: (outcome: Outcome) => void): void {
+    this.#network.carryForClient(() => {
+      const request = ++this.#requestCount;
+      this.#waiting.set(request, answered);
+      this.#site(target).feed(ask(request));
+    });
+  }
+
+  answer(request: number, outcome: Outcome): void {
+    const answered = this.#waiting.get(request);
+    this.#waiting.delete(request);
+    if (answered !== undefined) this.#network.carryForClient(() => answered(outcome));
+  }
+
+  /** Lets things happen, and go wrong. */
+  run(ticks: number): void {
+    for (const site of this.#sites) site.start();
+    for (const client of this.#clients) this.#keepBusy(client);
+    this.#planFaults();
+    const endMs = ticks * tickMs;
+    while (this.agenda.step(endMs));
+  }
+
+  #keepBusy(client: Client): void {
+    this.agenda.after(this.#chance.between(1, 8) * tickMs, () => {
+      if (this.#isCalm) return;
+      if (client.isIdle) client.beginAny();
+      this.#keepBusy(client);
+    });
+  }
+
+  /** Has something done again and again, on average every so many ticks; 0 for never. */
+  #often(meanTicks: number, work: () => void): void {
+    if (meanTicks === 0) return;
+    this.agenda.after(this.#chance.between(1, 2 * meanTicks) * tickMs, () => {
+      if (this.#isCalm) return;
+      work();
+      this.#often(meanTicks, work);
+    });
+  }
+
+  #planFaults(): void {
+    const { weather } = this;
+    const chance = this.#chance;
+    const any = () => chance.pick(this.#sites);
+    this.#often(weather.crashEvery, () => any().crash());
+    this.#often(weather.clockJumpEvery, () => any().jump());
+    this.#often(weather.partitionEvery, () => this.#part());
+    this.#often(weather.memberEvery, () => this.#changeMember());
+    this.#often(weather.transferEvery, () => this.#transfer());
+    this.#often(weather.pauseEvery, () => {
+      const site = any();
+      site.pause();
+      this.agenda.after(chance.between(5, 60) * tickMs, () => site.resume());
+    });
+  }
+
+  #part(): void {
+    const isOneWay = this.#chance.happens(0.4);
+    const group = this.targets.filter(() => this.#chance.happens(0.4));
+    const others = this.targets.filter((id) => !group.includes(id));
+    this.#network.part(group, others, isOneWay);
+    const ticks = this.#chance.between(5, 100);
+    this.agenda.after(ticks * tickMs, () => this.#network.heal(isOneWay));
+  }
+
+  #leader(): Site | undefined {
+    const leaders = this.#sites.filter(({ replica }) => replica?.core.role === "leader");
+    if (leaders.length > 1) this.probes.add("two-terms-led-at-once");
+    return leaders.length === 0 ? undefined : this.#chance.pick(leaders);
+  }
+
+  #changeMember(): void {
+    const leader = this.#leader();
+    if (leader?.replica == null) return;
+    const { voters, learners } = leader.replica.core.membership;
+    const id = this.#chance.pick(this.targets);
+    const isLearner = learners.includes(id);
+    const place = voters.includes(id)
+      ? "out"
+      : isLearner && this.#chance.happens(0.8)
+        ? "voter"
+        : isLearner
+          ? "out"
+          : this.#chance.pick(["learner", "voter"] as const);
+    // An operator who asks for two things at once is told to wait.
+    for (const each of this.#chance.happens(0.2) ? [id, this.#chance.pick(this.targets)] : [id]) {
+      const request = ++this.#requestCount;
+      this.#waiting.set(request, (outcome) => {
+        if (outcome.kind === "refused" && outcome.reason === "change_pending")
+          this.probes.add("member-change-pending");
+        if (outcome.kind === "done" && isLearner && place === "voter")
+          this.probes.add("learner-promoted");
+      });
+      leader.feed({ kind: "member", request, id: each, place: each === id ? place : "learner" });
+    }
+  }
+
+  #transfer(): void {
+    const leader = this.#leader();
+    if (leader?.replica == null) return;
+    const to = this.#chance.pick(leader.replica.core.membership.voters);
+    if (to === leader.id) return;
+    this.#heir = to;
+    leader.feed({ kind: "transfer", to });
+    this.agenda.after(20 * tickMs, () => {
+      const isDone = this.#site(to).replica?.core.role === "leader";
+      if (this.#heir === to) this.probes.add(isDone ? "transfer-done" : "transfer-failed");
+    });
+  }
+
+  /** Ends all faults and waits for what must come to pass then. */
+  calm(commitBoundTicks: number, equalBoundTicks: number): void {
+    this.#isCalm = true;
+    this.weather = fairWeather;
+    this.#network.heal(false);
+    this.#network.heal(true);
+    for (const site of this.#sites) {
+      site.resume();
+      site.start();
+      site.mendClock();
+    }
+    const last = new Client(this, this, clientCount + 1);
+    last.begin("write");
+    // The first gives it a session, the second is a command.
+    this.#await(commitBoundTicks, "a command is committed", () => {
+      if (last.isIdle && last.doneCount === 1) last.begin("write");
+      return last.doneCount === 2 && this.#clients.every(({ isIdle }) => isIdle);
+    });
+    this.#await(equalBoundTicks, "all members are equal", () => this.#areEqual());
+    this.#compareWithReference();
+  }
+
+  #await(boundTicks: number, what: string, isDone: () => boolean): void {
+    const endMs = this.agenda.nowMs + boundTicks * tickMs;
+    while (!isDone())
+      ensure(this.agenda.step(endMs), "liveness", () => `not within ${boundTicks} ticks: ${what}`);
+  }
+
+  #members(): readonly Site[] {
+    const leader = this.#sites
+      .filter(({ replica }) => replica?.core.role === "leader")
+      .sort((a, b) => b.replica!.core.term - a.replica!.core.term)[0];
+    const membership = leader?.replica?.core.membership;
+    const ids = [...(membership?.voters ?? []), ...(membership?.learners ?? [])];
+    return this.#sites.filter(({ id }) => ids.includes(id));
+  }
+
+  #areEqual(): boolean {
+    const members = this.#members();
+    const index = this.checks.committed.length;
+    return members.length > 0 && members.every(({ replica }) => replica?.appliedIndex === index);
+  }
+
+  #compareWithReference(): void {
+    const { reference, committed } = this.checks;
+    for (const { id, replica } of this.#members())
+      for (const key of keys) {
+        const isSame = replica!.ask(key) === reference.read(key, committed.length);
+        ensure(isSame, "answers-true", () => `${id} has another state than the log`);
+      }
+  }
+}
