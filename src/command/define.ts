@@ -1,5 +1,6 @@
 import type * as v from "valibot";
 import type { Access, Caller } from "./caller.ts";
+import type { Gated, Judgement } from "./gate.ts";
 
 export type { Access };
 
@@ -28,6 +29,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Streams a record to the caller before the result. */
   emit(event: Event): void;
+  /** What the gate says to the same caller about another command, before `call` asks it again. */
+  judge(command: Gated): Judgement;
   /** Calls another command as the same caller; the gate judges that caller again. */
   call(name: string, parameters: unknown): Promise<unknown>;
 }

@@ -105,6 +105,7 @@ export async function runAdmitted(
     signal,
     configured,
     emit,
+    judge: (inner) => judge(caller, inner, services, call.withinUse),
     call(innerName, innerParameters) {
       const inner = { ...call, configured: new Set<string>() };
       return dispatch(inner, innerName, innerParameters);

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { digestJson } from "#src/codec/digest.ts";
+import type { Caller } from "#src/command/caller.ts";
 import { identityDigestOf } from "#src/receipt/runtime-manifest.ts";
+import { signingKeyFromSeed } from "#src/receipt/signature.ts";
 import { contentDigest } from "./policy.ts";
 import {
   allowed,
@@ -195,6 +197,22 @@ describe("A-5 a policy confers nothing", () => {
     }
     expect(node.services.store.all("SELECT * FROM execution")).toEqual([]);
     expect(await destroy(node, "")).toMatchObject({ result: { text: "destroyed" } });
+  });
+
+  test("A-6 a grant's last call executes: what it runs belongs to the same use", async () => {
+    using node = await withPolicies();
+    await node.services.receipts.open();
+    const grantee = signingKeyFromSeed(new Uint8Array(32).fill(9)).publicKey;
+    const grant = node.services.issued.issue({
+      ...{ grantee, capabilities: ["execute", "test/mark"], lifetimeMs: 3_600_000 },
+      budget: { calls: 1 },
+    });
+    const guest = { ...peer("provisional"), publicKey: grantee, grant } as Caller;
+    await node.mark("last", {}, guest);
+    expect(await node.marks("last")).toBe(1);
+    const refusal = await refusalOf(node.mark("one-more", {}, guest));
+    expect(refusal.code).toBe("grant_exhausted");
+    expect(await node.marks("one-more")).toBe(0);
   });
 
   test("A-5 execute itself is for members", async () => {

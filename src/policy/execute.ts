@@ -2,7 +2,7 @@ import { canonicalText, digestBytes, digestJson, type Digest } from "#src/codec/
 import type { Caller } from "#src/command/caller.ts";
 import type { CommandContext, Services } from "#src/command/define.ts";
 import { checkParameters, unknownCommand } from "#src/command/dispatch.ts";
-import { judge, trustOf } from "#src/command/gate.ts";
+import { trustOf } from "#src/command/gate.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import type { LoggedReceipt } from "#src/receipt/receipt-log.ts";
 import { identityDigestOf } from "#src/receipt/runtime-manifest.ts";
@@ -153,11 +153,11 @@ async function runCommand(
 /** Judged before anything is claimed, so that a caller who may not call it learns nothing else. */
 function admittedParameters(
   { command: name, parameters, key }: ExecutionRequest,
-  { services, caller }: CommandContext,
+  { services, judge }: CommandContext,
 ): unknown {
   const command = services.registry.get(name);
   if (command === undefined) throw unknownCommand(services.registry, name);
-  const judgement = judge(caller, command, services);
+  const judgement = judge(command);
   if (judgement.by === null) throw judgement.refusal;
   if (name === "execute")
     throw new Refusal("usage", "execute cannot execute itself", "name the command itself");

@@ -318,7 +318,7 @@ describe("A-2 the screen", () => {
     for (const line of shown(false)) expect(plain).toStartWith(line.trimEnd());
     const coloured = "␛[8mhidden␛[2J\ufffd31m \x1b[1mbold\x1b[0m␛]0;title␇";
     expect(shown(true).slice(0, 2)).toEqual([`${coloured}\n`, coloured]);
-    expect(shown(true)[2]).not.toMatch(/\x1b\[(8m|2J)|\x1b\]/);
+    for (const mark of ["\x1b[8m", "\x1b[2J", "\x1b]"]) expect(shown(true)[2]).not.toContain(mark);
     expect(shown(false, false)).toEqual([`${words}\n`, words]);
   });
 

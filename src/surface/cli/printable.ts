@@ -12,7 +12,9 @@ export function printable(text: string): string {
   });
 }
 
-const colourMark = /(\x1b\[(?:0|1|3[1-6])m)/;
+const escape = "\x1b";
+/** Plain, bold and six colours: none hides a text. */
+const colourMark = new RegExp(`(${escape}\\[(?:0|1|3[1-6])m)`);
 
 /** The same for what a command's view may have coloured: the few marks that this program writes stay. */
 export function printableInColour(text: string): string {
