@@ -27,9 +27,17 @@ export function formatJsonLine(record: LogRecord): string {
 
 /** A record for whoever reads the daemon's stderr: a service manager's journal. */
 export function formatTextLine(record: LogRecord): string {
-  const { level, category, message, properties } = entryOf(record);
-  const facts = Object.keys(properties).length > 0 ? ` ${JSON.stringify(properties)}` : "";
-  return `${oneLine(`${level} ${category}: ${message}${facts}`)}\n`;
+  const entry = entryOf(record);
+  return `${oneLine(`${entry.level} ${entry.category}: ${entryText(entry)}`)}\n`;
+}
+
+/** The message, and as `name=value` the facts that it does not say already. */
+export function entryText({ message, properties }: LogEntry): string {
+  const facts = Object.entries(properties)
+    .map(([name, value]) => [name, typeof value === "string" ? value : textOf(value)] as const)
+    .filter(([, text]) => !message.includes(text))
+    .map(([name, text]) => ` ${name}=${/^[^\s"=]+$/.test(text) ? text : quoted(text)}`);
+  return `${message}${facts.join("")}`;
 }
 
 function entryOf(record: LogRecord): LogEntry {
@@ -64,5 +72,7 @@ const oneLine = (text: string) =>
     JSON.stringify(control).slice(1, -1).replace(control, "\ufffd"),
   );
 
+/** A list or an object is quoted by its own signs. */
+const quoted = (text: string) => (/^[[{]/.test(text) ? text : JSON.stringify(text));
 const textOf = (part: unknown) => JSON.stringify(plain(part)) ?? String(part);
 const cut = (text: string) => (text.length > textMaximum ? `${text.slice(0, textMaximum)}…` : text);

@@ -47,7 +47,20 @@ describe("A-9 log lines", () => {
       properties: { run: "abc", big: "5", error: { message: "nothing" } },
     });
     expect((entry.properties["error"] as { stack: string }).stack).toContain("TypeError");
-    expect(formatTextLine(line)).toStartWith("info psionic.test: run abc failed {");
+    expect(formatTextLine(line)).toStartWith(
+      'info psionic.test: run abc failed big=5 error={"message":"nothing"',
+    );
+  });
+
+  test("A-9 for people a line says every fact once, as it would be typed", () => {
+    const line = formatTextLine(
+      record("up at http://127.0.0.1:1", {
+        properties: { url: "http://127.0.0.1:1", pid: 77, why: "two words", runs: ["a"], none: "" },
+      }),
+    );
+    expect(line).toBe(
+      'info psionic.test: up at http://127.0.0.1:1 pid=77 why="two words" runs=["a"]\n',
+    );
   });
 
   test("A-9 a line of a service manager's journal is one line, whatever is told", () => {

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { printable } from "#src/surface/cli/printable.ts";
 import { LogReader } from "./log-reader.ts";
-import { type LogEntry, logLevels } from "./log-record.ts";
+import { entryText, type LogEntry, logLevels } from "./log-record.ts";
 import { logPath } from "./log.ts";
 
 /** How often a follower looks. */
@@ -54,10 +54,10 @@ defineCommand({
   },
   view: (screen) => ({
     event(event) {
-      const { time, level, category, message, properties } = event as unknown as LogEntry;
-      const facts = Object.keys(properties).length > 0 ? ` ${JSON.stringify(properties)}` : "";
-      const where = category.replace(/^psionic\./, "");
-      screen.print(printable(`${time} ${level.padEnd(7)} ${where}: ${message}${facts}`));
+      const entry = event as unknown as LogEntry;
+      const where = entry.category.replace(/^psionic\./, "");
+      const line = `${entry.time} ${entry.level.padEnd(7)} ${where}: ${entryText(entry)}`;
+      screen.print(printable(line));
     },
     result({ lines, path }) {
       if (lines === 0) screen.note(`nothing is logged in ${path}`);
