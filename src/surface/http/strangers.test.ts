@@ -22,13 +22,13 @@ const post = (body: string): RequestInit => ({
 describe("A-4 what the owner configured is not a stranger's", () => {
   let door: TestDoor;
   beforeAll(async () => {
-    door = await openTestDoor({ commands: [echo], defaults: { file: "/home/owner/secret" } });
+    door = await openTestDoor({ commands: [echo], defaults: { file: "/owner/secret" } });
   });
   afterAll(() => door.close());
 
   test("A-4 psionic.toml fills in the owner's calls, and nobody else's", async () => {
     expect(await (await door.own("/commands/echo", post("{}"))).json()).toEqual({
-      file: "/home/owner/secret",
+      file: "/owner/secret",
     });
     expect(await (await door.ask("/commands/echo", post("{}"))).json()).toEqual({});
   });
@@ -37,7 +37,7 @@ describe("A-4 what the owner configured is not a stranger's", () => {
     const wrong = await openTestDoor({
       commands: [echo],
       get defaults(): Record<string, unknown> {
-        throw new Refusal("configuration_wrong", "/home/owner/psionic.toml:3: secret", "mend it");
+        throw new Refusal("configuration_wrong", "psionic.toml:3: secret", "mend it");
       },
     });
     const own = await problemIn(await wrong.own("/commands/echo", post("{}")));
