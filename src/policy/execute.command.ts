@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { Services } from "#src/command/define.ts";
-import { defineCommand } from "#src/command/registry.ts";
+import { InnerView } from "#src/command/inner-view.ts";
+import { defineCommand, registry } from "#src/command/registry.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { attestationSchema } from "./attestation.ts";
@@ -75,12 +76,20 @@ defineCommand({
       if (file !== undefined) await writeAttestation(file, attestation, context.services);
     });
   },
-  view: (screen) => ({
-    result({ execution, policy, rule, reason, result }) {
-      screen.print(JSON.stringify(result, null, 2));
-      screen.note(`${execution}: ${policy} allowed it by ${rule}: ${reason}`);
-    },
-  }),
+  view(screen) {
+    const inner = new InnerView(screen, registry);
+    return {
+      event(event) {
+        if (!inner.isChosen && event.type === "execution.allowed")
+          inner.choose(String(event["command"]));
+        else inner.event(event);
+      },
+      result({ execution, policy, rule, reason, result }) {
+        inner.result(result);
+        screen.note(`${execution}: ${policy} allowed it by ${rule ?? "its default"}: ${reason}`);
+      },
+    };
+  },
 });
 
 /** The execution has ended by now, so a disk that fails takes nothing back. */

@@ -106,6 +106,10 @@ async function runClaimed(
     await left(receipt);
     throw denied(execution, receipt);
   }
+  context.emit({
+    ...{ type: "execution.allowed", execution: claim.id, policy: claim.policy },
+    ...{ command: claim.command, rule: decision.rule, reason: decision.reason },
+  });
   const result = await runCommand(execution, request, context, left);
   const { receipt, digest } = await end(execution, "done", result);
   await left(receipt);
@@ -274,7 +278,7 @@ function denied({ claim, decision }: Execution, attestation: Receipt): Refusal {
   return new Refusal(
     "policy_denied",
     `${claim.policy} denies ${claim.command}: ${decision.reason}`,
-    decision.rule === null ? "no rule held" : `rule ${decision.rule} decided`,
+    `\`psionic policy show ${claim.policy}\` shows its rules: ${decision.rule === null ? "none held" : `${decision.rule} decided`}`,
     { execution: claim.id, policy: claim.policy, ...decision, attestation },
   );
 }

@@ -1,6 +1,6 @@
-import * as v from "valibot";
-import type { Event, Screen, View } from "#src/command/define.ts";
-import type { AnyCommand, Registry } from "#src/command/registry.ts";
+import type { Screen, View } from "#src/command/define.ts";
+import { InnerView } from "#src/command/inner-view.ts";
+import type { Registry } from "#src/command/registry.ts";
 import { printable } from "#src/surface/cli/printable.ts";
 
 /**
@@ -10,34 +10,16 @@ import { printable } from "#src/surface/cli/printable.ts";
  * or lie.
  */
 export function remoteView(screen: Screen, registry: Registry): View<unknown> {
-  const shown = careful(screen);
-  let command: AnyCommand | null = null;
-  let view: View<unknown> = {};
+  const inner = new InnerView(careful(screen), registry);
   return {
     event(event) {
-      if (command === null && event.type === "peer.met") {
-        command = registry.get(String(event["command"])) ?? null;
-        view = command?.view?.(shown) ?? {};
+      if (!inner.isChosen && event.type === "peer.met") {
+        inner.choose(String(event["command"]));
         screen.note(`${printable(String(event["node"]))} answers`);
-      } else showEvent(event);
+      } else inner.event(event);
     },
-    result(result) {
-      const schema = command?.result;
-      const fits = schema !== undefined && v.is(schema, result);
-      if (fits && view.result) view.result(result);
-      else if (result !== null) shown.print(JSON.stringify(result, null, 2));
-    },
+    result: (result) => inner.result(result),
   };
-
-  function showEvent(event: Event): void {
-    if (view.event === undefined) return;
-    try {
-      view.event(event);
-    } catch {
-      // Events have no declared shape; one this version cannot show is still told.
-      shown.note(JSON.stringify(event));
-    }
-  }
 }
 
 /** A screen on which text from outside moves nothing. */
