@@ -25,11 +25,17 @@ export function identityService(
     store === undefined
       ? undefined
       : () => (existsSync(home.database) ? new ReceiptArchive(store()).rotations() : []);
-  const load = async () => {
+  const look = async () => {
     const identity = await loadIdentity(place, chain);
     if (identity === null && holdsState(home)) throw keyMissing(place);
     return identity;
   };
+  // Another process may make the identity between two looks at its files; its key comes first.
+  const load = () =>
+    look().catch((error: unknown) => {
+      if (error instanceof Refusal && error.code === "identity_key_missing") return look();
+      throw error;
+    });
   return {
     async open() {
       const identity = await load();

@@ -27,9 +27,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const service = () =>
+const service = (disk = machineDisk) =>
   identityService(homePaths(root, {}), {
-    disk: machineDisk,
+    disk,
     random: machineRandom,
     clock: machineClock,
   });
@@ -128,6 +128,23 @@ describe("I-1 node identity", () => {
     await service().open();
     expect(statSync(keyPath()).mode & 0o777).toBe(0o600);
   });
+});
+
+test("I-1 an identity that another process makes while this one looks is found", async () => {
+  let isMade = false;
+  const disk = {
+    ...machineDisk,
+    async stat(path: string) {
+      const found = await machineDisk.stat(path);
+      if (path === keyPath() && !isMade) {
+        isMade = true;
+        await service().openOrCreate();
+      }
+      return found;
+    },
+  };
+  const { nodeId } = await service(disk).open();
+  expect(nodeId).toBe((await service().open()).nodeId);
 });
 
 describe("I-1 backup", () => {
