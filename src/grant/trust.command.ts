@@ -118,7 +118,7 @@ defineCommand({
   view: (screen) => ({
     result({ nodeId, tier, rotations }) {
       screen.print(`${nodeId}  ${tier}`);
-      screen.note(`${meaning[tier]}; its key is known with ${rotations} rotations`);
+      screen.note(`${meaning[tier]}; rotations of its key: ${rotations}`);
     },
   }),
 });

@@ -56,14 +56,15 @@ defineCommand({
   },
   view: (screen) => ({
     result({ receipts }) {
-      if (receipts.length === 0) return screen.note("no receipts yet");
+      if (receipts.length === 0) return screen.note("no such receipts are here");
+      const width = Math.max(...receipts.map(({ kind }) => kind.length));
       for (const { digest, sequence, atMs, kind, subject } of receipts)
         screen.print(
           [
             digest.slice(0, 12),
             String(sequence).padStart(6),
             new Date(atMs).toISOString(),
-            kind.padEnd(16),
+            kind.padEnd(width),
             subject,
           ].join("  "),
         );

@@ -155,7 +155,7 @@ export class Daemon implements DaemonControl {
     this.#isDraining = true;
     const { journal, clock, trainings } = this.services;
     journal.append("daemon.stopping", "", { epoch: this.epoch, pid: process.pid });
-    log.info("stopping, {calls} calls under way", { calls: this.calls.count, drainMs });
+    log.info("stopping; calls under way: {calls}", { calls: this.calls.count, drainMs });
     const reason = interrupted("the daemon is stopping");
     const over = new AbortController();
     const wait = (ms: number) => clock.sleep(Math.max(0, ms), over.signal).catch(() => {});
