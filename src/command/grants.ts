@@ -3,7 +3,10 @@ import type { PeerCaller } from "./caller.ts";
 
 /** One use of a grant, open while the command it admitted runs. */
 export interface GrantUse {
-  /** Aborted with the refusal `grant_exhausted` when the grant's device-seconds are used up. */
+  /**
+   * Aborted with the refusal `grant_exhausted` when the grant's device-seconds are used up, and with
+   * `grant_revoked` within moments of its being taken back.
+   */
   readonly signal: AbortSignal;
   /** Counts bytes of answers about to be sent; refused with `grant_exhausted` beyond the budget. */
   countBytes(sizeBytes: number): void;

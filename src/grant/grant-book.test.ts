@@ -12,6 +12,7 @@ import {
   type GrantNode,
 } from "./grant.fixture.ts";
 import { refusedPerMinute } from "./grant-book.ts";
+import { watchMs } from "./metered-use.ts";
 import { clockSkewMs, lifetimeMaximumMs, type GrantBudget } from "./grant.ts";
 
 let node: GrantNode;
@@ -100,6 +101,41 @@ describe("A-6 a use", () => {
     node.moved.nowMs += dayMs + 1;
     expect(useCode(grant)).toBe("grant_issuer_stale");
     expect(useCode(issue())).toBe("accepted");
+  });
+});
+
+describe("A-6 a grant taken back", () => {
+  test("A-6 a revocation ends the use that is running, another process's too", async () => {
+    const use = node.book.use(guest(issue()), "run");
+    await node.moved.pass(10_000);
+    expect(use.signal.aborted).toBe(false);
+    const other = grantNode({ root: node.root, clock: node.moved });
+    other.issued.revoke(guestKey.publicKey, []);
+    other.close();
+    await node.moved.pass(watchMs);
+    expect((use.signal.reason as Refusal).code).toBe("grant_revoked");
+    use.finish();
+  });
+
+  test("A-6 what was admitted in time goes on when its grant is replaced or over", async () => {
+    const use = node.book.use(guest(issue()), "run");
+    node.book.use(guest(issue()), "run").finish();
+    await node.moved.pass(2 * dayMs);
+    await node.moved.pass(watchMs);
+    expect(use.signal.aborted).toBe(false);
+    use.finish();
+  });
+
+  test("A-6 a record that was lost brings nothing back: what it revoked was lost with it", () => {
+    const [revoked, kept] = [issue(), issue()];
+    node.issued.revoke(guestKey.publicKey, []);
+    const anew = grantNode({ key: node.key });
+    for (const grant of [revoked, kept])
+      expect(codeOf(() => anew.book.use(guest(grant), "run"))).toBe("grant_revoked");
+    const request = { grantee: guestKey.publicKey, capabilities: ["run"], lifetimeMs: dayMs };
+    const fresh = anew.issued.issue({ ...request, budget: {} });
+    expect(codeOf(() => anew.book.use(guest(fresh), "run").finish())).toBe("accepted");
+    anew.close();
   });
 });
 

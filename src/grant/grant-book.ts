@@ -96,9 +96,20 @@ export class GrantBook implements Grants {
       mesh: meshIdOf(author),
       standingOf: (issuer, issuerKey) => issuerStanding(this.parts, issuer, issuerKey),
       horizonMs: (issuer) => this.watermarks.horizonMs(issuer),
-      watermarkOf: (grant) => this.watermarks.of(grant),
+      watermarkOf: (grant) =>
+        grant.issuer === author.nodeId && !this.#isRecorded(grant)
+          ? takenBack(grant)
+          : this.watermarks.of(grant),
       spendingOf: (grant) => (withinUse ? nothingSpent : this.spendings.of(grant.id)),
     };
+  }
+
+  /**
+   * Whether this node's record has a grant of its own: it has every one that is not long over. What was
+   * issued before the record was lost is not honoured, for what was revoked was lost with it.
+   */
+  #isRecorded({ id }: Grant): boolean {
+    return this.parts.store().get("SELECT 1 FROM grant_issued WHERE id = ?", id) !== null;
   }
 
   /** The use is metered once the transaction that admits it is durable. */
@@ -110,7 +121,13 @@ export class GrantBook implements Grants {
       this.parts.receipts.opened().append("grant.settled", grant.id, body);
       this.parts.journal().append("grant.settled", grant.id, body);
     };
-    return new MeteredUse(grant, { store, clock, spendings: this.spendings, settle }, reservedMs);
+    // What is replaced or over ends no work that was admitted in time; what is revoked does.
+    const revocation = () => {
+      const refusal = this.judge(caller, command, true);
+      return refusal?.code === "grant_revoked" ? refusal : null;
+    };
+    const meter = { store, clock, spendings: this.spendings, settle, revocation };
+    return new MeteredUse(grant, meter, reservedMs);
   }
 
   /** Judges and accounts for a call, inside a transaction; throws the refusal of what is not admitted. */
@@ -132,3 +149,6 @@ export class GrantBook implements Grants {
     return { grant, reservedMs, digest };
   }
 }
+
+/** A watermark under which a grant counts as revoked. */
+const takenBack = ({ epoch }: Grant) => ({ epoch: epoch + 1, revokedBelow: epoch + 1 });

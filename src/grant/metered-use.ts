@@ -4,6 +4,7 @@ import type { Store } from "#src/port/store.ts";
 import { grantRefusals } from "./grant-refusals.ts";
 import type { Grant } from "./grant.ts";
 import { shareOf, type Spendings } from "./spendings.ts";
+import type { Refusal } from "#src/refusal/refusal.ts";
 import { denyOnFailure } from "./store-failure.ts";
 
 /** Device time set aside at once: what a killed process loses of a budget at most. */
@@ -12,6 +13,8 @@ export const timeShareMs = 2_000;
 const timeNeedMs = 250;
 /** The next share is asked for this long before the last is used up. */
 const timeLeadMs = 50;
+/** How often a running use asks whether its grant was revoked: so long it outlives that at most. */
+export const watchMs = 1_000;
 /** Bytes set aside at once. */
 export const byteShare = 16_384;
 
@@ -27,6 +30,8 @@ export interface MeterParts {
   readonly store: () => Store;
   readonly clock: Clock;
   readonly spendings: Spendings;
+  /** The refusal of a grant that was revoked meanwhile, or null. */
+  revocation(): Refusal | null;
   /** Writes the receipt, inside the transaction that charges. */
   settle(settlement: Settlement): void;
 }
@@ -61,6 +66,7 @@ export class MeteredUse implements GrantUse {
     this.#startMs = parts.clock.monotonicMs();
     this.#reservedMs = reservedMs;
     if (grant.budget.deviceSeconds !== undefined) void this.#meter();
+    void this.#watch();
   }
 
   get signal(): AbortSignal {
@@ -121,6 +127,20 @@ export class MeteredUse implements GrantUse {
       throw refusal;
     }
     this.#reservedBytes += share;
+  }
+
+  /** Ends the use when its grant is taken back while the command runs. */
+  async #watch(): Promise<void> {
+    const ended = AbortSignal.any([this.#ended.signal, this.#exhausted.signal]);
+    try {
+      for (;;) {
+        await this.parts.clock.sleep(watchMs, ended);
+        const revocation = this.parts.revocation();
+        if (revocation !== null) throw revocation;
+      }
+    } catch (reason) {
+      if (!ended.aborted) this.#exhausted.abort(reason);
+    }
   }
 
   /** Asks for the next share of time shortly before the last is used up, until the use ends. */
