@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import type { Caller } from "./caller.ts";
 import type { CommandContext, Event, Services } from "./define.ts";
+import { explainIssue } from "./explain-issue.ts";
 import { judge } from "./gate.ts";
 import { nearest } from "./nearest.ts";
 import type { AnyCommand, Registry } from "./registry.ts";
@@ -133,11 +134,6 @@ export function checkParameters(command: AnyCommand, parameters: unknown): unkno
       })),
     },
   );
-}
-
-function explainIssue(issue: v.BaseIssue<unknown>, path: string): string {
-  if (path === "") return issue.message;
-  return issue.received === "undefined" ? `${path} is required` : `${path}: ${issue.message}`;
 }
 
 /** `a/b/c` gives `a`, `a/b` and `a/b/c`. */
