@@ -85,7 +85,7 @@ export interface RunStatus {
   readonly events?: readonly {
     readonly atMs: number;
     readonly type: string;
-    readonly body: unknown;
+    readonly body: Readonly<Record<string, unknown>>;
   }[];
   readonly alerts?: readonly Alert[];
   readonly samples?: readonly Sample[];

@@ -8,7 +8,7 @@ import {
 } from "../format.ts";
 import type { Checkpoint, RunStatus, Sample, ShownReceipt } from "../protocol.ts";
 import { hashOf } from "../router.ts";
-import { Facts, JsonBlock, Loading, RefusalNote } from "./pieces.tsx";
+import { Facts, factText, JsonBlock, Loading, RefusalNote } from "./pieces.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
 import { useAnswer } from "./use-answer.ts";
 
@@ -170,6 +170,19 @@ function Receipts({ run }: { readonly run: string }) {
   );
 }
 
+/** What an event says, as names and values on a line. */
+function EventFacts({ body }: { readonly body: Readonly<Record<string, unknown>> }) {
+  return (
+    <span class="event-facts">
+      {Object.entries(body).map(([name, value]) => (
+        <span key={name}>
+          <span class="muted">{formatName(name)}</span> {factText(value)}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 function History({ status }: { readonly status: RunStatus }) {
   const events = (status.events ?? []).toReversed();
   if (events.length === 0) return null;
@@ -180,7 +193,7 @@ function History({ status }: { readonly status: RunStatus }) {
         {events.map(({ atMs, type, body }, index) => (
           <li key={index}>
             <time class="figure muted">{formatTime(atMs)}</time> <strong>{type}</strong>{" "}
-            <code>{JSON.stringify(body)}</code>
+            <EventFacts body={body} />
           </li>
         ))}
       </ol>
