@@ -96,6 +96,8 @@ export async function restoreCheckpoint(
  */
 export async function sweepTemporaries(disk: Disk, directory: string): Promise<void> {
   for (const { name } of await disk.list(directory)) {
+    const isPointer = name.startsWith(`.${pointerFile}.`) && name.endsWith(".tmp");
+    if (isPointer) await disk.remove(`${directory}/${name}`);
     if (!name.startsWith(temporaryPrefix)) continue;
     const final = `${directory}/${name.slice(displacedPrefix.length)}`;
     const isOnlyCopy = name.startsWith(displacedPrefix) && (await disk.stat(final)) === null;

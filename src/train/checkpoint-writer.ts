@@ -54,6 +54,8 @@ export class CheckpointWriter {
     readonly executor: Executor,
     readonly retention: Retention,
     parent: Digest | null,
+    /** Awaited before a checkpoint takes its place: what led to its step must be recorded. */
+    readonly recorded: (step: number) => Promise<void> = async () => {},
   ) {
     this.#parent = parent;
   }
@@ -108,6 +110,7 @@ export class CheckpointWriter {
       });
       await this.disk.publish(`${temporary}/${manifestFile}`, `${JSON.stringify(manifest)}\n`);
       await this.disk.syncDirectory(temporary);
+      await this.recorded(facts.step);
       await this.#publish(temporary, name);
       const pointer = { directory: name, manifestDigest: manifest.digest };
       await this.disk.publish(`${this.directory}/${pointerFile}`, `${JSON.stringify(pointer)}\n`);

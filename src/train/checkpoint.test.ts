@@ -331,6 +331,36 @@ test("T-7 a full disk refuses, removes what it began, and the previous checkpoin
   expect(early.code).toBe("disk_full");
 });
 
+test("T-7 a checkpoint takes its place only when what led to it is recorded, else not at all", async () => {
+  const disk = copyOfDisk();
+  let answer = Promise.withResolvers<void>();
+  const asked: number[] = [];
+  const writer = new CheckpointWriter(disk, directory, trainer.executor, keepAll, null, (step) => {
+    asked.push(step);
+    return answer.promise;
+  });
+  const lost = writer.write(facts(6), null)!;
+  while (asked.length === 0) await Bun.sleep(1);
+  expect((await restore(disk)).restored!.manifest.step).toBe(4);
+  answer.reject(new Refusal("interrupted", "the parent has gone", ""));
+  expect((await refusalOf(lost)).code).toBe("interrupted");
+  expect((await restore(disk)).restored!.manifest.step).toBe(4);
+  expect([...disk.files.keys()].some((path) => path.includes(".tmp-"))).toBe(false);
+  answer = Promise.withResolvers<void>();
+  answer.resolve();
+  await writer.write(facts(8), null);
+  expect((await restore(disk)).restored!.manifest.step).toBe(8);
+  expect(asked).toEqual([6, 8]);
+});
+
+test("T-7 what a kill left of a pointer half published is removed", async () => {
+  const disk = copyOfDisk();
+  disk.files.set(`${directory}/.latest.json.0f.tmp`, new Uint8Array(3));
+  await sweepTemporaries(disk, directory);
+  expect([...disk.files.keys()].filter((path) => path.endsWith(".tmp"))).toEqual([]);
+  expect((await restore(disk)).restored!.fallBacks).toEqual([]);
+});
+
 test("T-7 one checkpoint at a time: a further request is turned down, not queued", async () => {
   const disk = new MemoryDisk();
   const opening = Promise.withResolvers<void>();

@@ -56,7 +56,13 @@ async function train(
     start,
     executor,
     assignTrainingData(dataset, start.manifest),
-    { clock, disk, send, isStopped: () => inbox.isStopped },
+    {
+      ...{ clock, disk, send, isStopped: () => inbox.isStopped },
+      recorded(step) {
+        send({ type: "before-checkpoint", step });
+        return inbox.recorded(step);
+      },
+    },
     {
       backend: backend.name,
       threads: backend.threadCount,
@@ -100,13 +106,17 @@ class Inbox {
   readonly start: Promise<Start>;
   readonly end: Promise<void>;
   isStopped = false;
+  #record: { readonly step: number; readonly done: PromiseWithResolvers<void> } | null = null;
 
-  constructor(parent: ParentProcess) {
+  constructor(readonly parent: ParentProcess) {
     const starting = Promise.withResolvers<Start>();
     const ending = Promise.withResolvers<void>();
     this.start = starting.promise;
     this.end = ending.promise;
-    parent.gone.addEventListener("abort", () => ending.resolve());
+    parent.gone.addEventListener("abort", () => {
+      ending.resolve();
+      this.#record?.done.reject(parent.gone.reason);
+    });
     parent.onMessage((message) => {
       let read: ToChild;
       try {
@@ -117,10 +127,20 @@ class Inbox {
       }
       if (read.type === "start") starting.resolve(read);
       else if (read.type === "stop") this.isStopped = true;
-      else {
-        assert(read.type === "end", "the parent says start, stop or end");
+      else if (read.type === "recorded") {
+        if (this.#record?.step === read.step) this.#record.done.resolve();
+      } else {
+        assert(read.type === "end", "the parent says start, recorded, stop or end");
         ending.resolve();
       }
     });
+  }
+
+  /** Resolves when the parent has recorded what came before; rejects where it has gone. */
+  recorded(step: number): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    this.#record = { step, done };
+    if (this.parent.gone.aborted) done.reject(this.parent.gone.reason);
+    return done.promise;
   }
 }

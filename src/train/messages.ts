@@ -76,6 +76,8 @@ export type Start = v.InferOutput<typeof startSchema>;
 
 const toChildSchema = v.variant("type", [
   startSchema,
+  /** Everything sent before the `before-checkpoint` of this step is recorded. */
+  v.strictObject({ type: v.literal("recorded"), step: natural }),
   /** Finish the step, write a checkpoint, end. */
   v.strictObject({ type: v.literal("stop") }),
   /** All messages have arrived: end the process. */
@@ -107,6 +109,8 @@ const toParentSchema = v.variant("type", [
     records: v.pipe(v.array(stepRecordSchema), v.maxLength(maximumRecords)),
   }),
   v.strictObject({ type: v.literal("evaluation"), evaluation: evaluationSchema }),
+  /** A checkpoint is about to take its place; it waits for `recorded`. */
+  v.strictObject({ type: v.literal("before-checkpoint"), step: natural }),
   v.strictObject({
     type: v.literal("checkpoint"),
     step: natural,

@@ -31,6 +31,11 @@ export interface SessionPorts {
   send(message: ToParent): void;
   /** Asked between steps. */
   isStopped(): boolean;
+  /**
+   * Resolves when everything sent until now is recorded. A checkpoint waits for it: a run that goes on
+   * after a kill would otherwise begin behind steps that stand in no record. Absent in tests.
+   */
+  recorded?(step: number): Promise<void>;
   /** Resident bytes of this process, where known. */
   residentBytes?(): number | null;
 }
@@ -117,6 +122,7 @@ class Session {
       this.executor,
       checkpoints,
       restored?.manifest.digest ?? null,
+      (step) => this.ports.recorded?.(step) ?? Promise.resolve(),
     );
     this.#lastReportMs = this.#lastCheckpointMs = clock.monotonicMs();
     this.#times.take();

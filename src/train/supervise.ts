@@ -162,6 +162,7 @@ class Supervisor {
         const read = readFromChild(message);
         this.#record(read);
         this.supervision.onMessage(read);
+        if (read.type === "before-checkpoint") tell(child, { type: "recorded", step: read.step });
         if (read.type === "finished") outcome.resolve(read);
         if (read.type === "refused") outcome.reject(unpackRefusal(read.refusal));
       } catch (error) {
@@ -270,6 +271,7 @@ class Supervisor {
           nowMs,
         );
         break;
+      case "before-checkpoint":
       case "checkpoint-skipped":
       case "finished":
       case "refused":

@@ -221,6 +221,7 @@ class TrainRun {
       case "checkpoint-skipped":
         this.#emit({ ...message });
         break;
+      case "before-checkpoint":
       case "finished":
       case "refused":
         break;

@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -22,6 +23,7 @@ import {
   findRunningDaemon,
   publishDaemonFile,
   readDaemonFile,
+  removeHalfPublished,
   removeSocket,
 } from "./daemon-file.ts";
 import { socketPath, socketPathMaximumBytes } from "./socket-path.ts";
@@ -107,6 +109,14 @@ describe("A-9 daemon.json", () => {
     expect(existsSync(file.socket)).toBe(false);
     // The lock was given back.
     lockHome(home).release();
+  });
+
+  test("A-9 a file half published by a killed daemon is removed, and nothing beside it", () => {
+    for (const name of [".daemon.json.0f.tmp", "daemon.json.tmp", ".other.json.0f.tmp"])
+      writeFileSync(join(home.root, name), "");
+    removeHalfPublished(home);
+    const left = readdirSync(home.root).filter((name) => name.endsWith(".tmp"));
+    expect(left.toSorted()).toEqual([".other.json.0f.tmp", "daemon.json.tmp"]);
   });
 
   test("A-9 only a socket is ever removed as one", () => {

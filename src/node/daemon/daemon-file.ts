@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { HomePaths } from "#src/command/services.ts";
@@ -23,7 +23,8 @@ const daemonFileShape = v.object({
 
 export type DaemonFile = v.InferOutput<typeof daemonFileShape>;
 
-const pathOf = (home: HomePaths) => join(home.root, "daemon.json");
+const fileName = "daemon.json";
+const pathOf = (home: HomePaths) => join(home.root, fileName);
 
 /** Atomic: whoever reads it reads all of it. */
 export async function publishDaemonFile(
@@ -81,6 +82,13 @@ export function removeStale(home: HomePaths, file: DaemonFile): void {
 export function removeDaemonFiles(home: HomePaths, socket: string): void {
   removeSocket(socket);
   rmSync(pathOf(home), { force: true });
+}
+
+/** Removes what a daemon left that was killed while it published its file. Hold the lock. */
+export function removeHalfPublished(home: HomePaths): void {
+  for (const name of readdirSync(home.root))
+    if (name.startsWith(`.${fileName}.`) && name.endsWith(".tmp"))
+      rmSync(join(home.root, name), { force: true });
 }
 
 /** Removes a socket; anything else at that path stays. */

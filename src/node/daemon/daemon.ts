@@ -17,6 +17,7 @@ import {
   publishDaemonFile,
   readDaemonFile,
   removeDaemonFiles,
+  removeHalfPublished,
   removeSocket,
 } from "./daemon-file.ts";
 import { advanceNodeEpoch, endNodeEpoch } from "./node-epoch.ts";
@@ -101,6 +102,7 @@ export class Daemon implements DaemonControl {
     if (stale !== null) removeDaemonFiles(home, stale.socket);
     const socket = socketPath(home);
     removeSocket(socket);
+    removeHalfPublished(home);
     this.#nodeId = identity.nodeId;
     const { epoch, isAfterOrder } = advanceNodeEpoch(store, clock);
     this.#epoch = epoch;
