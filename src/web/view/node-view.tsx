@@ -27,7 +27,7 @@ export function NodeView() {
               facts={[
                 ["state", value.state],
                 ["node id", value.node?.nodeId],
-                ["key epoch", value.node?.epoch],
+                ["epoch", value.node?.epoch],
                 ["home", value.node?.homePath],
                 ["version", value.daemon?.version],
                 ["process", value.daemon?.pid],
