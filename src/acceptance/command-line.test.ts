@@ -209,7 +209,11 @@ describe("A-2 hostile homes", () => {
     chmodSync(home, 0o555);
     chmodSync(folder.path, 0o755);
     const path = await binaryPath();
-    for (const words of [["init"], ["init", "--home", folder.file("home/deeper")]]) {
+    for (const words of [
+      ["init"],
+      ["init", "--home", folder.file("home/deeper")],
+      ["up", "--detach", "--port", "0"],
+    ]) {
       const child = start([...bound, path, ...words, "--json"], home);
       const stdout = await child.stdout.text();
       await child.exited;

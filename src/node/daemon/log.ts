@@ -4,6 +4,7 @@ import { getRotatingFileSink } from "@logtape/file";
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import type { HomePaths } from "#src/command/services.ts";
 import { fileFailure } from "../file-failure.ts";
+import { prepareHome } from "../home.ts";
 import { formatJsonLine, formatTextLine, type LogLevel } from "./log-record.ts";
 
 /** A log file of this size is set aside as `psionic.log.1`. */
@@ -15,6 +16,7 @@ export const logPath = (home: HomePaths) => join(home.root, "logs", "psionic.log
 
 /** Makes the folder of the logs, the owner's alone. */
 export function prepareLogs(home: HomePaths): string {
+  prepareHome(home);
   const folder = join(home.root, "logs");
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });

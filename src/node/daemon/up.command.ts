@@ -185,7 +185,7 @@ function checkHost({ host, allowRemote }: Parameters): void {
   if (allowRemote || isLoopback(host)) return;
   throw new Refusal(
     "host_not_loopback",
-    `${host} can be reached from other machines, and whoever has the token then owns this node; the token would travel unencrypted`,
+    `${host} is no loopback address: other machines may reach it, whoever has the token then owns this node, and the token would travel unencrypted`,
     "keep 127.0.0.1 and reach it through `ssh -L 7421:127.0.0.1:7421 THIS-MACHINE`, or add --allow-remote on a network you trust",
     { host },
   );

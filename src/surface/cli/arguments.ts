@@ -110,6 +110,19 @@ export function leadingWords(argv: readonly string[]): { word: string; index: nu
   return words;
 }
 
+/** Refuses words that begin with an option no command line can begin with. */
+export function refuseStrayOption(argv: readonly string[]): void {
+  const isGlobal = ({ name }: Token) => globalOptions.some((option) => option.name === name);
+  const token = tokenize(argv, {}).find((each) => each.kind === "option" && !isGlobal(each));
+  if (token === undefined) return;
+  throw new Refusal(
+    "usage",
+    `${token.rawName} stands where a command is expected`,
+    "name the command first: `psionic COMMAND [options]`; `psionic --help` lists them",
+    { option: token.rawName },
+  );
+}
+
 /** The global options of argv, for a door that must know them before any command is found. */
 export function readGlobals(argv: readonly string[]): GlobalValues {
   const values: Record<string, string | boolean> = {};

@@ -191,6 +191,15 @@ describe("A-2 the command-line door", () => {
     });
   });
 
+  test.each(["--left 2 add", "--bogus", "-x", "--quiet --bogus"])(
+    "A-2 an option before the command is refused, not answered with help: %s",
+    async (typed) => {
+      const { status, out, error } = await run(typed.split(" "));
+      expect([status, out]).toEqual([2, ""]);
+      expect(error).toContain("stands where a command is expected");
+    },
+  );
+
   test("A-2 wrong words are refused with status 2", async () => {
     for (const argv of [
       ["ad", "2"],

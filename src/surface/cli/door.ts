@@ -4,7 +4,13 @@ import type { AnyCommand, Registry } from "#src/command/registry.ts";
 import { parameterSchema } from "#src/command/schema.ts";
 import type { Interaction, StandardPipe } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { leadingWords, readArguments, readGlobals, type GlobalValues } from "./arguments.ts";
+import {
+  leadingWords,
+  readArguments,
+  readGlobals,
+  refuseStrayOption,
+  type GlobalValues,
+} from "./arguments.ts";
 import { commandHelp, prefixHelp, programHelp } from "./help.ts";
 import { absolutePaths } from "./paths.ts";
 import { Reporter } from "./reporter.ts";
@@ -96,6 +102,7 @@ function find(
   const words = leading.map(({ word }) => word);
   const wantsHelp = globals["help"] === true || asksHelp;
   if (words.length === 0) {
+    if (!wantsHelp) refuseStrayOption(argv);
     if (globals["version"] === true) reporter.answer(`psionic ${version}`, { version });
     else reporter.help(programHelp(registry.all(), { columns, colour, version }), wantsHelp);
     return null;
