@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
+import { parseUniqueJson } from "#src/codec/unique-json.ts";
 import type { Screen, Services } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { capabilityLength, capabilityMaximum, capabilityShape, grantTextMaximum } from "./grant.ts";
@@ -55,7 +56,7 @@ export async function readGrantFile(path: string, services: Services): Promise<u
   if (file.sizeBytes > grantTextMaximum)
     throw grantRefusals.malformed(`${place} has more than ${grantTextMaximum} bytes`);
   try {
-    return JSON.parse(await services.disk.readText(place)) as unknown;
+    return parseUniqueJson(await services.disk.readText(place));
   } catch (error) {
     if (error instanceof SyntaxError) throw grantRefusals.malformed(`${place} is not JSON`);
     throw error;

@@ -96,6 +96,12 @@ describe("A-8 attestations", () => {
     writeFileSync(file, "{");
     const broken = await refusalOf(node.call("attestation/verify", { file }));
     expect(broken).toMatchObject({ code: "attestation_wrong", details: { reason: "not_json" } });
+    // Signed is what a parser reads last; another program would read the first.
+    const twin = JSON.stringify(good).replace('"outcome"', '"outcome":"deny","outcome"');
+    expect(JSON.parse(twin)).toEqual(good);
+    writeFileSync(file, twin);
+    const two = await refusalOf(node.call("attestation/verify", { file }));
+    expect(two).toMatchObject({ code: "attestation_wrong", details: { reason: "not_json" } });
     for (const parameters of [{}, { file, document: {} }])
       expect((await refusalOf(node.call("attestation/verify", parameters))).code).toBe("usage");
   });

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { digestJson, type Digest } from "#src/codec/digest.ts";
+import { parseUniqueJson } from "#src/codec/unique-json.ts";
 import { receiptSchema } from "#src/receipt/parse-receipt.ts";
 import { isFact } from "#src/receipt/receipt.ts";
 import { nodeIdOf } from "#src/receipt/signature.ts";
@@ -84,7 +85,7 @@ export function verifyAttestation(
 /** Reads the text of an attestation file. Refused with `attestation_wrong`, reason `not_json`. */
 export function readAttestation(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseUniqueJson(text);
   } catch {
     throw wrong("not_json", "the file is not JSON", "take the file from its source again");
   }

@@ -94,4 +94,11 @@ describe("I-6 trust bundle", () => {
     expect(open(text, rotatedMs).nodeId).toBe(nodeId);
     expect(refusalOf(() => open(text, rotatedMs, history)).code).toBe("trust_bundle_wrong");
   });
+
+  test("I-6 a bundle that says something twice is refused, for others may read the other", () => {
+    const text = bundle(2);
+    const twin = text.replace('"key"', `"key": "${keyOf(66).publicKey}",\n  "key"`);
+    expect(JSON.parse(twin)).toEqual(JSON.parse(text));
+    expect(refusalOf(() => open(twin, rotatedMs)).code).toBe("trust_bundle_wrong");
+  });
 });

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { canonicalText } from "#src/codec/digest.ts";
+import { parseUniqueJson } from "#src/codec/unique-json.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import {
   nodeIdSchema,
@@ -98,7 +99,7 @@ function parse(text: string): v.InferOutput<typeof bundleSchema> {
   if (text.length > trustBundleMaximumLength) throw wrong("it is too long");
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseUniqueJson(text);
   } catch {
     throw wrong("it is not JSON");
   }
