@@ -36,7 +36,7 @@ import {
   type Effects,
   type LogState,
   type Role,
-  type Timing,
+  type Tuning,
 } from "./state.ts";
 
 /** What a node finds on its disk when it starts. */
@@ -73,14 +73,14 @@ export class LogCore {
 
   constructor(
     id: string,
-    timing: Timing,
+    tuning: Tuning,
     restart: Restart,
     draw: () => number,
     flaw: Flaw | null = null,
   ) {
     const history = new History(restart.snapshot, restart.entries);
     this.#state = {
-      ...{ id, timing, draw, history, flaw },
+      ...{ id, tuning, draw, history, flaw },
       ballot: restart.ballot,
       ...{ role: "follower", leader: nobody },
       commitIndex: restart.appliedIndex,

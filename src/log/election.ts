@@ -87,7 +87,7 @@ function lead(state: LogState): void {
 export function onPreVote(state: LogState, message: MessageOf<"pre-vote">): void {
   const { from, term, lastIndex, lastTerm } = message;
   const granted =
-    term > state.ballot.term && !hearsLeader(state) && state.history.isBehind(lastIndex, lastTerm);
+    term > state.ballot.term && !hearsLeader(state) && isGoodEnough(state, lastIndex, lastTerm);
   send(state, from, { kind: "pre-vote-reply", granted }, granted ? term : state.ballot.term);
 }
 
@@ -97,14 +97,17 @@ export function onVote(state: LogState, message: MessageOf<"vote">): void {
   if (term > state.ballot.term) return;
   const isFree =
     state.ballot.vote === from || state.ballot.vote === nobody || state.flaw === "vote-twice";
-  const isBehind =
-    state.history.isBehind(lastIndex, lastTerm) || state.flaw === "vote-for-shorter-log";
-  const granted = isFree && state.role !== "leader" && isBehind;
+  const granted = isFree && state.role !== "leader" && isGoodEnough(state, lastIndex, lastTerm);
   if (granted) {
     setBallot(state, state.ballot.term, from);
     state.ticksSilent = 0;
   }
   send(state, from, { kind: "vote-reply", granted });
+}
+
+/** Votes go only to logs that lack nothing this one has (5.4.1). */
+function isGoodEnough(state: LogState, lastIndex: number, lastTerm: number): boolean {
+  return state.history.isBehind(lastIndex, lastTerm) || state.flaw === "vote-for-shorter-log";
 }
 
 export function onVoteReply(

@@ -7,11 +7,11 @@ import type { Flaw } from "./flaw.ts";
 import { Fold, type Meaning, type Payload } from "./fold.ts";
 import type { Message } from "./message.ts";
 import type { Applied, Unapplied } from "./sessions.ts";
-import type { Effects, Timing } from "./state.ts";
+import type { Effects, Tuning } from "./state.ts";
 
 export interface ReplicaOptions {
   readonly id: string;
-  readonly timing: Timing;
+  readonly tuning: Tuning;
   /** A number in [0, 1), drawn anew for each election timeout. */
   readonly draw: () => number;
   readonly meaning: Meaning;
@@ -103,7 +103,7 @@ export class Replica {
     this.#fold = new Fold(options.meaning, options.sessionMaximum, this.#flaw);
     this.#fold.load(durable.snapshot);
     const restart = { ...durable, appliedIndex: durable.snapshot.index };
-    this.core = new LogCore(options.id, options.timing, restart, options.draw, this.#flaw);
+    this.core = new LogCore(options.id, options.tuning, restart, options.draw, this.#flaw);
   }
 
   get appliedIndex(): number {

@@ -5,12 +5,9 @@ import { follow, isVoter, membershipOf, send, type LogState } from "./state.ts";
 
 /** What a leader does: sends entries, counts who has them, commits, serves reads, hands over. */
 
-/** Most entries in one message, so that a message has a bound. */
-export const entriesPerMessage = 64;
-
 /** Time has passed for a leader. One that lost its quorum steps down (6.2). */
 export function tickLeader(state: LogState): void {
-  const { electionTicks, heartbeatTicks } = state.timing;
+  const { electionTicks, heartbeatTicks } = state.tuning;
   if (++state.ticksSilent >= electionTicks) {
     if (!heardQuorum(state)) return follow(state, state.ballot.term, nobody);
     state.ticksSilent = 0;
@@ -34,7 +31,7 @@ function heardQuorum(state: LogState): boolean {
 
 /** Heartbeats from here on carry a new number, whose answers prove contact after this moment. */
 export function newRound(state: LogState): void {
-  const oldest = state.tickCount - state.timing.electionTicks;
+  const oldest = state.tickCount - state.tuning.electionTicks;
   state.beats = state.beats.filter(({ tick }) => tick > oldest);
   state.beats.push({ round: ++state.round, tick: state.tickCount });
 }
@@ -66,14 +63,26 @@ function sendEntries(state: LogState, id: string, progress: Progress, isBeat: bo
   const previousIndex = progress.nextIndex - 1;
   const previousTerm = history.termAt(previousIndex);
   if (previousTerm === null) {
-    if (progress.isAwaitingSnapshot(isBeat)) return;
+    if (progress.isAwaitingSnapshot(isBeat)) return isBeat ? greet(state, id) : undefined;
     progress.sentSnapshot(history.snapshot.index);
     return send(state, id, { kind: "snapshot", snapshot: history.snapshot, round });
   }
-  const entries = progress.isPaused ? [] : history.from(progress.nextIndex, entriesPerMessage);
+  const entries = progress.isPaused
+    ? []
+    : history.from(progress.nextIndex, state.tuning.entriesPerMessage);
   if (entries.length === 0 && !isBeat) return;
   send(state, id, { kind: "append", previousIndex, previousTerm, entries, commitIndex, round });
   progress.sent(entries.length);
+}
+
+/**
+ * A heartbeat that asks for nothing: before the first entry all logs are equal. Without it a follower that
+ * awaits a long snapshot would take its leader for lost, and the leader its quorum.
+ */
+function greet(state: LogState, id: string): void {
+  const { round } = state;
+  const nothing = { previousIndex: 0, previousTerm: 0, entries: [], commitIndex: 0 } as const;
+  send(state, id, { kind: "append", ...nothing, round });
 }
 
 /** Commits what a quorum has. Only entries of the own term are committed by counting (figure 8). */

@@ -6,11 +6,13 @@ import type { History } from "./history.ts";
 import type { Message, MessageBody } from "./message.ts";
 import type { Progress } from "./progress.ts";
 
-export interface Timing {
+export interface Tuning {
   /** Ticks between heartbeats of a leader. */
   readonly heartbeatTicks: number;
   /** Ticks without a leader after which an election may begin; drawn from [n, 2n). */
   readonly electionTicks: number;
+  /** Most entries in one message, so that a message has a bound. */
+  readonly entriesPerMessage: number;
 }
 
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
@@ -63,7 +65,7 @@ export function emptyOutbox(): Outbox {
 /** Everything one node knows of the log, changed in place by the functions of this room. */
 export interface LogState {
   readonly id: string;
-  readonly timing: Timing;
+  readonly tuning: Tuning;
   /** A number in [0, 1), drawn anew for each election timeout. */
   readonly draw: () => number;
   readonly history: History;
@@ -102,8 +104,8 @@ export function isVoter(state: LogState, id: string): boolean {
   return membershipOf(state).voters.includes(id);
 }
 
-export function drawTimeout({ timing, draw }: LogState): number {
-  return timing.electionTicks + Math.floor(draw() * timing.electionTicks);
+export function drawTimeout({ tuning, draw }: LogState): number {
+  return tuning.electionTicks + Math.floor(draw() * tuning.electionTicks);
 }
 
 /** A promise for a term. It counts once it is durable, which is before any message goes out. */
@@ -160,11 +162,11 @@ export function hasLease(state: LogState): boolean {
     .sort((a, b) => b - a);
   const answered = rounds[quorum(voters.length) - 1] ?? -1;
   const sentTick = state.beats.findLast(({ round }) => round <= answered)?.tick;
-  return sentTick !== undefined && state.tickCount - sentTick < state.timing.electionTicks;
+  return sentTick !== undefined && state.tickCount - sentTick < state.tuning.electionTicks;
 }
 
 /** True where a leader is known to be at work, so that an election would only disturb. */
 export function hearsLeader(state: LogState): boolean {
   if (state.role === "leader") return hasLease(state);
-  return state.leader !== nobody && state.ticksSilent < state.timing.electionTicks;
+  return state.leader !== nobody && state.ticksSilent < state.tuning.electionTicks;
 }

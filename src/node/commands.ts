@@ -30,6 +30,7 @@ import "./init.command.ts";
 import "./identity.command.ts";
 import "./identity-keys.command.ts";
 import "#src/bench/bench.command.ts";
+import "#src/sim/sim.command.ts";
 import "#src/grant/trust.command.ts";
 import "#src/grant/grant-issue.command.ts";
 import "#src/grant/grant-present.command.ts";

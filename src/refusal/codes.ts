@@ -6,6 +6,7 @@ import { homeCodes } from "./codes/home.ts";
 import { httpCodes } from "./codes/http.ts";
 import { identityCodes } from "./codes/identity.ts";
 import { peerCodes } from "./codes/peer.ts";
+import { logCodes } from "./codes/log.ts";
 import { policyCodes } from "./codes/policy.ts";
 import { trainingCodes } from "./codes/training.ts";
 import type { CodeEntry } from "./codes/entry.ts";
@@ -27,6 +28,7 @@ export const codes = {
   ...peerCodes,
   ...dataCodes,
   ...trainingCodes,
+  ...logCodes,
 } as const satisfies Record<string, CodeEntry>;
 
 export type RefusalCode = keyof typeof codes;

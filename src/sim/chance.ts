@@ -44,6 +44,16 @@ export class Chance {
     return this.fraction() < probability;
   }
 
+  /** Every order equally likely (Fisher and Yates); always as many draws as elements. */
+  shuffled<T>(list: readonly T[]): readonly T[] {
+    const order = [...list];
+    for (let last = order.length - 1; last > 0; last--) {
+      const place = this.below(last + 1);
+      [order[last], order[place]] = [order[place]!, order[last]!];
+    }
+    return order;
+  }
+
   pick<T>(choices: readonly T[]): T {
     return choices[this.below(choices.length)]!;
   }

@@ -48,10 +48,18 @@ export class Checks {
     if (core.role === "leader") {
       const known = this.#leaders.get(core.term) ?? id;
       ensure(known === id, "one-leader", () => `${known} and ${id} led term ${core.term}`);
+      if (!this.#leaders.has(core.term)) this.#isComplete(id, replica);
       this.#leaders.set(core.term, id);
     }
     if (replica.writeCount === 0) holdsBelief(id, replica, disk);
     if (applied) this.#compareDigest(id, replica);
+  }
+
+  #isComplete(id: string, { core }: Replica): void {
+    const last = this.committed.findLast(({ term }) => term < core.term);
+    if (last === undefined || last.index <= core.history.snapshot.index) return;
+    const isHeld = core.history.termAt(last.index) === last.term;
+    ensure(isHeld, "leader-complete", () => `${id} leads term ${core.term} without ${last.index}`);
   }
 
   #compareDigest(id: string, replica: Replica): void {

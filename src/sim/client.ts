@@ -12,6 +12,8 @@ export interface Counter {
   /** Brings a request to a node; `answered` hears of every answer that finds its way back. */
   request(target: string, ask: Ask, answered: (outcome: Outcome) => void): void;
   readonly targets: readonly string[];
+  /** Of those who believe that they lead, the one of the newest or of the oldest term. */
+  leader(isNewest: boolean): string | undefined;
   /** The highest index at which anything was answered: nothing that begins later may lie before it. */
   floor: number;
 }
@@ -60,6 +62,10 @@ export class Client {
     const operation = this.#operation!;
     const attempt = ++this.#attempt;
     if (this.#target === "") this.#target = this.#chance.pick(this.counter.targets);
+    // Most stay with who answered last. Bad luck would have it that some read from a leader that lost its
+    // office unaware, right after others wrote to the next.
+    if (this.#chance.happens(0.3))
+      this.#target = this.counter.leader(operation.kind !== "read") ?? this.#target;
     // A read that is asked again is a new read; a command asked again is the same.
     if (operation.kind === "read") operation.floor = this.counter.floor;
     this.counter.request(this.#target, this.#ask(operation), (outcome) => {
@@ -83,8 +89,7 @@ export class Client {
     return (request) => ({
       kind: "submit",
       request,
-      payload:
-        kind === "open" ? { kind: "open" } : { kind: "command", session, number, body },
+      payload: kind === "open" ? { kind: "open" } : { kind: "command", session, number, body },
     });
   }
 

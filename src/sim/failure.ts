@@ -13,6 +13,8 @@ export class Failure extends Error {
 export const checkerNames = [
   /** At most one leader in a term. */
   "one-leader",
+  /** Who is elected has every entry that was committed in older terms. */
+  "leader-complete",
   /** At most one vote of a node in a term. */
   "one-vote",
   /** Nothing is said that the disk does not hold. */

@@ -35,7 +35,9 @@ export class Reference {
     session.usedAt = entry.index;
     const [key, value] = payload.body.split(" ") as [string, string];
     const account = appended(this.#at(key, Infinity), Number(value));
-    this.#accounts.set(key, [...(this.#accounts.get(key) ?? []), { index: entry.index, account }]);
+    const known = this.#accounts.get(key);
+    if (known === undefined) this.#accounts.set(key, [{ index: entry.index, account }]);
+    else known.push({ index: entry.index, account });
     const result = accountText(account);
     this.#effects.set(`${payload.session}:${payload.number}`, { index: entry.index, result });
     return false;

@@ -49,7 +49,11 @@ export class Site implements Seen {
     this.replica = new Replica(
       {
         id: this.id,
-        timing: { heartbeatTicks: 2, electionTicks: 10 },
+        tuning: {
+          heartbeatTicks: 2,
+          electionTicks: 10,
+          entriesPerMessage: world.entriesPerMessage,
+        },
         draw: () => this.#chance.fraction(),
         meaning: new Ledger(),
         sessionMaximum: world.sessionMaximum,
@@ -93,7 +97,10 @@ export class Site implements Seen {
     this.#isPaused = false;
     const held = this.#held;
     this.#held = [];
-    for (const input of held) this.feed(input);
+    // What waited on different sockets is read in any order; what the disk says has one.
+    const others = held.filter(({ kind }) => kind !== "stored" && kind !== "failed");
+    const disk = held.filter((input) => !others.includes(input));
+    for (const input of [...disk, ...this.#chance.shuffled(others)]) this.feed(input);
   }
 
   /** Power is gone. Of the write under way a part may be on the disk; of those behind it, nothing. */
@@ -211,7 +218,9 @@ export class Site implements Seen {
   #probeWrite({ truncateFrom }: Write): void {
     if (truncateFrom === 0) return;
     this.world.probes.add("entries-overwritten");
-    const dropped = this.disk.entries.slice(Math.max(0, truncateFrom - this.disk.snapshot.index - 1));
+    const dropped = this.disk.entries.slice(
+      Math.max(0, truncateFrom - this.disk.snapshot.index - 1),
+    );
     if (dropped.some(({ kind }) => kind === "membership"))
       this.world.probes.add("member-change-undone");
   }

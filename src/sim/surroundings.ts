@@ -22,6 +22,7 @@ export interface Surroundings {
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;
   readonly keptEntries: number;
+  readonly entriesPerMessage: number;
   /** Changes once, when the faults stop. */
   weather: Weather;
   send(message: Message): void;

@@ -15,7 +15,7 @@ import { Site } from "./site.ts";
 import { tickMs, type Surroundings } from "./surroundings.ts";
 import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
 
-const clientCount = 3;
+const clientCount = 5;
 
 /** A whole cluster with its clients, its operator and its bad luck, in one thread and without a clock. */
 export class World implements Surroundings, Counter {
@@ -25,6 +25,7 @@ export class World implements Surroundings, Counter {
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;
   readonly keptEntries: number;
+  readonly entriesPerMessage: number;
   weather: Weather;
   floor = 0;
   readonly targets: readonly string[];
@@ -63,6 +64,7 @@ export class World implements Surroundings, Counter {
     this.sessionMaximum = chance.pick([2, 8, 64]);
     this.snapshotEvery = chance.pick([8, 32, 128]);
     this.keptEntries = chance.pick([0, 4, 16]);
+    this.entriesPerMessage = chance.pick([1, 2, 64]);
     const count = nodeCount ?? chance.pick([3, 3, 4, 5, 5, 5, 6, 7]);
     this.targets = Array.from({ length: count }, (_, place) => `n${place + 1}`);
     const founders = this.targets.slice(0, chance.pick([count, count, Math.max(1, count - 2)]));
@@ -150,35 +152,49 @@ export class World implements Surroundings, Counter {
     const { weather } = this;
     const chance = this.#chance;
     const any = () => chance.pick(this.#sites);
-    this.#often(weather.crashEvery, () => any().crash());
+    // Those who lead are hit more than their share.
+    const luckless = () => (chance.happens(0.4) ? this.#leaders()[0] : undefined) ?? any();
+    this.#often(weather.crashEvery, () => luckless().crash());
     this.#often(weather.clockJumpEvery, () => any().jump());
     this.#often(weather.partitionEvery, () => this.#part());
     this.#often(weather.memberEvery, () => this.#changeMember());
     this.#often(weather.transferEvery, () => this.#transfer());
     this.#often(weather.pauseEvery, () => {
-      const site = any();
+      const site = luckless();
       site.pause();
-      this.agenda.after(chance.between(5, 60) * tickMs, () => site.resume());
+      this.agenda.after(chance.between(5, 80) * tickMs, () => site.resume());
     });
   }
 
   #part(): void {
     const isOneWay = this.#chance.happens(0.4);
-    const group = this.targets.filter(() => this.#chance.happens(0.4));
+    const leader = this.#chance.happens(0.5) ? this.leader(true) : undefined;
+    const share = leader === undefined ? 0.4 : 0.15;
+    const group = this.targets.filter((id) => id === leader || this.#chance.happens(share));
     const others = this.targets.filter((id) => !group.includes(id));
     this.#network.part(group, others, isOneWay);
     const ticks = this.#chance.between(5, 100);
     this.agenda.after(ticks * tickMs, () => this.#network.heal(isOneWay));
   }
 
-  #leader(): Site | undefined {
+  /** Those who believe that they lead, the newest term first. */
+  #leaders(): readonly Site[] {
     const leaders = this.#sites.filter(({ replica }) => replica?.core.role === "leader");
     if (leaders.length > 1) this.probes.add("two-terms-led-at-once");
+    return leaders.sort((a, b) => b.replica!.core.term - a.replica!.core.term);
+  }
+
+  leader(isNewest: boolean): string | undefined {
+    return this.#leaders().at(isNewest ? 0 : -1)?.id;
+  }
+
+  #anyLeader(): Site | undefined {
+    const leaders = this.#leaders();
     return leaders.length === 0 ? undefined : this.#chance.pick(leaders);
   }
 
   #changeMember(): void {
-    const leader = this.#leader();
+    const leader = this.#anyLeader();
     if (leader?.replica == null) return;
     const { voters, learners } = leader.replica.core.membership;
     const id = this.#chance.pick(this.targets);
@@ -204,7 +220,7 @@ export class World implements Surroundings, Counter {
   }
 
   #transfer(): void {
-    const leader = this.#leader();
+    const leader = this.#anyLeader();
     if (leader?.replica == null) return;
     const to = this.#chance.pick(leader.replica.core.membership.voters);
     if (to === leader.id) return;
@@ -245,10 +261,7 @@ export class World implements Surroundings, Counter {
   }
 
   #members(): readonly Site[] {
-    const leader = this.#sites
-      .filter(({ replica }) => replica?.core.role === "leader")
-      .sort((a, b) => b.replica!.core.term - a.replica!.core.term)[0];
-    const membership = leader?.replica?.core.membership;
+    const membership = this.#leaders()[0]?.replica?.core.membership;
     const ids = [...(membership?.voters ?? []), ...(membership?.learners ?? [])];
     return this.#sites.filter(({ id }) => ids.includes(id));
   }

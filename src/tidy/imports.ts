@@ -12,6 +12,7 @@ export const roomImports = {
   receipt: ["refusal", "port", "codec"],
   log: ["refusal", "port", "codec", "receipt"],
   command: ["refusal", "port", "codec", "receipt"],
+  sim: ["refusal", "port", "codec", "command", "log"],
   kernel: ["refusal", "port", "codec", "command"],
   graph: ["refusal", "port", "codec", "command", "kernel"],
   model: ["refusal", "port", "codec", "command", "kernel", "graph"],
@@ -32,6 +33,7 @@ export const roomImports = {
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
     ...["train", "validate", "bench", "demo", "grant", "policy", "peer", "surface", "web"],
+    ...["log", "sim"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],
