@@ -7,45 +7,11 @@ import { runtimeManifestSchema } from "#src/receipt/runtime-manifest.ts";
 import { codes, type RefusalCode } from "#src/refusal/codes.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { isaNames } from "./isa.ts";
+import { evaluationSchema, stepRecordSchema } from "./record-schemas.ts";
 import { runManifestSchema } from "./run-manifest.ts";
 
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.pipe(v.string(), v.maxLength(65_536));
-
-const seconds = v.pipe(v.number(), v.minValue(0));
-
-const stepRecordSchema = v.strictObject({
-  step: natural,
-  loss: v.number(),
-  gradientNorm: v.number(),
-  parameterNorm: v.number(),
-  updateNorm: v.number(),
-  learningRate: v.number(),
-  tokens: natural,
-  lossBits: text,
-  gradientNormBits: text,
-  tokensPerSecond: v.number(),
-  split: v.optional(
-    v.strictObject({
-      data: seconds,
-      gradient: seconds,
-      norm: seconds,
-      update: seconds,
-      evaluate: seconds,
-      checkpoint: seconds,
-    }),
-  ),
-});
-
-const evaluationSchema = v.strictObject({
-  step: natural,
-  loss: v.number(),
-  bitsPerByte: v.nullable(v.number()),
-  exactMatch: v.number(),
-  targets: natural,
-  rows: natural,
-  full: v.boolean(),
-});
 
 export const refusalSchema = v.object({
   code: text,

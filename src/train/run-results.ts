@@ -1,5 +1,6 @@
 /** The shapes of what the commands about runs answer, for doors that publish them. */
 import * as v from "valibot";
+import { evaluationSchema, stepRecordSchema } from "./record-schemas.ts";
 import { runManifestSchema } from "./run-manifest.ts";
 
 const text = v.string();
@@ -53,39 +54,6 @@ export const runsResult = v.strictObject({
 const sample = v.strictObject({ step: natural, atMs: natural, prompt: text, text });
 export const samplesResult = v.strictObject({ samples: v.array(sample) });
 
-const split = v.strictObject({
-  data: v.number(),
-  gradient: v.number(),
-  norm: v.number(),
-  update: v.number(),
-  evaluate: v.number(),
-  checkpoint: v.number(),
-});
-
-const stepRecord = v.strictObject({
-  step: natural,
-  loss: v.number(),
-  gradientNorm: v.number(),
-  parameterNorm: v.number(),
-  updateNorm: v.number(),
-  learningRate: v.number(),
-  tokens: natural,
-  lossBits: text,
-  gradientNormBits: text,
-  tokensPerSecond: v.number(),
-  split: v.optional(split),
-});
-
-const evaluation = v.strictObject({
-  step: natural,
-  full: v.boolean(),
-  loss: v.number(),
-  bitsPerByte: figure,
-  exactMatch: v.number(),
-  targets: natural,
-  rows: natural,
-});
-
 export const alertResult = v.strictObject({
   kind: v.picklist(["not_finite", "failed", "trainer_crashed", "stalled", "disk_low"]),
   severity: v.picklist(["warning", "critical"]),
@@ -103,9 +71,9 @@ export const runStatusResult = v.strictObject({
   createdMs: natural,
   step: natural,
   steps: natural,
-  last: orNull(stepRecord),
+  last: orNull(stepRecordSchema),
   percentOfPeak: figure,
-  evaluations: v.array(evaluation),
+  evaluations: v.array(evaluationSchema),
   checkpoints: v.array(
     v.strictObject({
       step: natural,

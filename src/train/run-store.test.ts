@@ -2,7 +2,7 @@ import { afterAll, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeCrockford } from "#src/codec/crockford.ts";
+import { encodeCrockford } from "#src/codec/base32.ts";
 import { homePaths } from "#src/node/home.ts";
 import { openStore } from "#src/node/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";

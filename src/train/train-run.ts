@@ -1,5 +1,5 @@
 /** What `psionic train` does: a new run or one to go on with, trained under supervision. */
-import { encodeCrockford } from "#src/codec/crockford.ts";
+import { encodeCrockford } from "#src/codec/base32.ts";
 import { costOf, requireMemory, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Chronicle } from "./chronicle.ts";
 import { stateBytes } from "./checkpoint-writer.ts";
