@@ -56,6 +56,15 @@ for (const each of [
       throw new Error("secret inside");
     },
   }),
+  command("lost", {
+    run(_, { services }) {
+      const path = `${services.home.root}/runs/a/checkpoint`;
+      throw new Refusal("disk_failed", `${path} is gone`, `look at ${path}`, {
+        path,
+        list: [path],
+      });
+    },
+  }),
   command("large", { run: () => "x".repeat(2 ** 21) }),
   command("ask", { run: (_, { services }) => services.interaction.askSecret("who are you") }),
   command("read", { run: (_, { services }) => services.interaction.readLine("") }),
@@ -229,6 +238,16 @@ describe("A-10 the door stands", () => {
     expect(JSON.stringify(reply)).not.toContain("secret");
     expect(bugs).toHaveLength(1);
     expect(String(bugs[0])).toContain("secret inside");
+  });
+
+  test("A-10 a refusal does not say where on the machine the node lives", async () => {
+    const [{ body } = {} as Reply] = await repliesTo(seal("lost"));
+    const path = "HOME/runs/a/checkpoint";
+    expect(body).toMatchObject({
+      ...{ code: "disk_failed", message: `${path} is gone`, hint: `look at ${path}` },
+      details: { path, list: [path] },
+    });
+    expect(JSON.stringify(body)).not.toContain(folder);
   });
 
   test("A-10 a result too large for a reply is a refusal", async () => {

@@ -7,7 +7,7 @@ import { admitCall, readCall } from "#src/peer/envelope.ts";
 import { answerHello, isHelloQuestion } from "#src/peer/hello.ts";
 import { ownFacts } from "#src/peer/own-facts.ts";
 import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
-import { readCanonical } from "#src/peer/signed-document.ts";
+import { plainJson, readCanonical } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** What the peer door is given when the node composes. */
@@ -52,7 +52,8 @@ export async function answerPeer(
     replies.write("result", await dispatch({ ...parts, services, caller, emit }, name, parameters));
   } catch (error) {
     const refusal = asRefusal(error, parts.signal);
-    if (refusal !== null) return writeRefusal(replies, refusal);
+    if (refusal !== null)
+      return writeRefusal(replies, withoutPlaces(refusal, parts.services.home.root));
     parts.onBug?.(error);
     replies.write("bug", { message: "a bug; the owner of the node is told what it was" });
   }
@@ -72,6 +73,18 @@ function withoutPerson(services: Services): Services {
   return Object.create(services, {
     interaction: { value: interaction, enumerable: true },
   }) as Services;
+}
+
+/** What a refusal tells the owner of files is not for others: paths of the home begin with its name only. */
+function withoutPlaces(refusal: Refusal, home: string): Refusal {
+  const bare = (text: string) => text.replaceAll(home, "HOME");
+  const { code, message, hint, details } = refusal;
+  const facts = JSON.stringify(plainJson(details));
+  const told = facts.replaceAll(JSON.stringify(home).slice(1, -1), "HOME");
+  return new Refusal(
+    ...([code, bare(message), bare(hint)] as const),
+    JSON.parse(told) as Record<string, unknown>,
+  );
 }
 
 const unattributed = (bytes: Uint8Array) => ({
