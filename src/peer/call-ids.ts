@@ -3,6 +3,8 @@ import { assert, Refusal } from "#src/refusal/refusal.ts";
 
 /** Call ids remembered. While so many are fresh at once, further calls are refused as busy. */
 export const callIdMaximum = 100_000;
+/** The part of them that calls of nodes nobody entered may take: strangers shut no known node out. */
+export const strangerIdMaximum = callIdMaximum / 2;
 /** Removed together when the table is full, so that a call seldom pays for it. */
 const removedAtOnce = 10_000;
 

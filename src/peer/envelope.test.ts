@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { rememberCall } from "./call-ids.ts";
+import { callIdMaximum, rememberCall, strangerIdMaximum } from "./call-ids.ts";
 import { freshnessMs, openCall, readCall } from "./envelope.ts";
 import {
   alice,
@@ -219,6 +219,23 @@ describe("A-2 a call runs once and in its time", () => {
     for (let index = 0; index < 20; index++) remember(index);
     expect(refusalOf(() => remember(20)).code).toBe("peer_busy");
     expect(refusalOf(() => remember(3)).code).toBe("envelope_replayed");
+  });
+
+  test("A-10 however many calls strangers send, a known node is admitted", () => {
+    const store = openTables();
+    const fill = (count: number) =>
+      store.run(
+        `WITH RECURSIVE more (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < ?1)
+         INSERT INTO peer_call (key, call_id, sent_ms) SELECT 'k' || random(), n, ?2 FROM more`,
+        count,
+        nowMs,
+      );
+    fill(strangerIdMaximum);
+    expect(codeOf(call(), { store })).toBe("peer_busy");
+    const trust = trustOf({ [alice.nodeId]: "member" });
+    expect(open(call(), { store, trust }).name).toBe("version");
+    fill(callIdMaximum - strangerIdMaximum);
+    expect(codeOf(call(), { store, trust })).toBe("peer_busy");
   });
 });
 

@@ -6,7 +6,7 @@ import type { Store } from "#src/port/store.ts";
 import type { NodeIdentity } from "#src/receipt/identity.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { rememberCall } from "./call-ids.ts";
+import { callIdMaximum, rememberCall, strangerIdMaximum } from "./call-ids.ts";
 import { keyInUse } from "./key-in-use.ts";
 import {
   callIdShape,
@@ -161,7 +161,8 @@ export function admitCall(
     const known = trust.find(sender)?.history ?? [];
     const { nodeId, registered } = trust.lookup(key, keyInUse(envelope, known, nowMs));
     if (nodeId !== sender) throw forged(`its key belongs to ${nodeId}`, envelope);
-    rememberCall(store, { key, callId, sentMs }, nowMs - freshnessMs);
+    const maximum = registered === "provisional" ? strangerIdMaximum : callIdMaximum;
+    rememberCall(store, { key, callId, sentMs }, nowMs - freshnessMs, maximum);
     return {
       caller: { provenance: "peer", publicKey: key, nodeId, registered, grant },
       ...{ callId, name, parameters },
