@@ -85,9 +85,13 @@ export class NodeTrainings implements Trainings {
         this.#intents.want(run.id, options, this.#nowMs());
       });
     } finally {
-      this.#settle(slot.run);
-      this.#slot = null;
-      end.resolve();
+      try {
+        this.#settle(slot.run);
+      } finally {
+        // A store that cannot be written (a full disk) must not keep the place for ever.
+        this.#slot = null;
+        end.resolve();
+      }
     }
   }
 

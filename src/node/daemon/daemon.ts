@@ -28,6 +28,8 @@ const log = getLogger(["psionic", "daemon"]);
 
 /** Of the drain time, what calls get to stop after they were told to. */
 const lastWordsMs = 5_000;
+/** With less than this free the next row may not fit: the node is not ready. */
+const roomMinimumBytes = 1024 * 1024;
 
 export interface DaemonOptions {
   readonly registry: Registry;
@@ -193,16 +195,19 @@ export class Daemon implements DaemonControl {
       assets: options.assets,
       runningCalls: this.calls,
       draining: () => this.#isDraining,
-      ready: async () => this.#whyNotReady(),
+      ready: () => this.#whyNotReady(),
       collectMetrics: async () =>
         nodeFamilies(services, { epoch: this.epoch, startedMs: this.file.startedMs }),
       answerPeer: peerAnswers({ registry: options.registry, services, isolate }),
     };
   }
 
-  #whyNotReady(): readonly string[] {
+  async #whyNotReady(): Promise<readonly string[]> {
     if (this.#file === null) return ["the daemon is starting"];
+    const { disk, home } = this.services;
     try {
+      if ((await disk.freeBytes(home.root)) < roomMinimumBytes)
+        return ["the store cannot be written (disk_full)"];
       // Asks for the right to write and gives it back; a home that turned read-only has none.
       this.services.store.transaction(() => {});
       return [];
