@@ -1,5 +1,5 @@
 import { assert } from "#src/refusal/refusal.ts";
-import { campaign, mayLead, onPreVote, onVote, onVoteReply, tickFollower } from "./election.ts";
+import { campaign, countVotes, mayLead, onPreVote, onVote, onVoteReply, tickFollower } from "./election.ts";
 import {
   nobody,
   withMember,
@@ -86,6 +86,7 @@ export class LogCore {
       commitIndex: restart.appliedIndex,
       appliedIndex: restart.appliedIndex,
       durableIndex: history.lastIndex,
+      durableTerm: restart.ballot.term,
       ...{ ticksSilent: 0, ticksSinceBeat: 0, electionTimeout: 0 },
       votes: new Map(),
       progress: new Map(),
@@ -215,10 +216,12 @@ export class LogCore {
     return null;
   }
 
-  /** Own entries up to an index are durable now. */
-  persisted(index: number): void {
+  /** The ballot of a term and own entries up to an index are durable now. */
+  persisted(index: number, term: number): void {
     const state = this.#state;
     state.durableIndex = Math.min(Math.max(state.durableIndex, index), this.lastIndex);
+    state.durableTerm = Math.max(state.durableTerm, term);
+    if (state.role === "candidate") countVotes(state, false);
     if (state.role === "leader") advanceCommit(state);
   }
 

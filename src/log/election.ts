@@ -58,10 +58,16 @@ export function campaign(
   countVotes(state, transfer);
 }
 
-function countVotes(state: LogState, transfer: boolean): void {
+/**
+ * Counts what was answered so far. The own vote counts when it is durable: a sole voter that led at once
+ * could lead the same term again after a crash, with other entries.
+ */
+export function countVotes(state: LogState, transfer: boolean): void {
   const { voters } = membershipOf(state);
   const needed = quorum(voters.length);
-  const granted = voters.filter((id) => state.votes.get(id) === true).length;
+  const isBound = state.role === "pre-candidate" || state.durableTerm >= state.ballot.term;
+  const counts = (id: string) => state.votes.get(id) === true && (id !== state.id || isBound);
+  const granted = voters.filter(counts).length;
   const refused = voters.filter((id) => state.votes.get(id) === false).length;
   if (granted >= needed) {
     if (state.role === "pre-candidate") campaign(state, "candidate", transfer);

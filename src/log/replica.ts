@@ -72,6 +72,8 @@ interface WaitingWrite {
   readonly token: number;
   /** Own entries that are durable with it; less when a later write drops some of them. */
   durableIndex: number;
+  /** The term of the ballot that is durable with it. */
+  readonly term: number;
   readonly messages: Message[];
 }
 
@@ -168,7 +170,7 @@ export class Replica {
   #stored(token: number): void {
     const write = this.#writes.shift();
     assert(write?.token === token, "writes become durable in order");
-    this.core.persisted(write.durableIndex);
+    this.core.persisted(write.durableIndex, write.term);
     this.#send(write.messages);
   }
 
@@ -231,7 +233,8 @@ export class Replica {
         earlier.durableIndex = Math.min(earlier.durableIndex, truncateFrom - 1);
     if (!isEmptyWrite(write)) {
       const token = this.#nextToken++;
-      this.#writes.push({ token, durableIndex: this.core.lastIndex, messages: [] });
+      const { lastIndex: durableIndex, term } = this.core;
+      this.#writes.push({ token, durableIndex, term, messages: [] });
       this.#effects.push({ kind: "store", token, write });
     }
     const latest = this.#flaw === "acknowledge-before-sync" ? undefined : this.#writes.at(-1);

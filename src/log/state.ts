@@ -78,6 +78,8 @@ export interface LogState {
   appliedIndex: number;
   /** Own entries known to be durable. */
   durableIndex: number;
+  /** The term up to which ballots are known to be durable. */
+  durableTerm: number;
   /** Ticks since a leader was heard, or since a leader last looked for its quorum. */
   ticksSilent: number;
   ticksSinceBeat: number;

@@ -145,6 +145,8 @@ export class Site implements Seen {
     if (isDuringWrite) world.probes.add("step-during-write");
     this.#probe(input, before, isAhead, commitIndex, replica);
     this.#carryOut(effects, replica);
+    // Whoever looks after the machine starts it again.
+    if (replica.hasFailed) this.#end();
   }
 
   #carryOut(effects: readonly Effect[], replica: Replica): void {
@@ -211,8 +213,6 @@ export class Site implements Seen {
     this.#writes.shift();
     if (this.#writes.length > 0 && fate === null) this.#writeFirst();
     this.feed({ kind: fate === null ? "stored" : "failed", token });
-    // Whoever looks after the machine starts it again.
-    if (this.replica?.hasFailed === true) this.#end();
   }
 
   #probeWrite({ truncateFrom }: Write): void {
