@@ -5,6 +5,8 @@ import { Segments } from "./segment.ts";
 import { tokenBytesFor, TokenFileWriter } from "./token-file.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
+/** What somebody trains on is theirs: nobody else of the machine reads it. */
+const ownerOnly = 0o700;
 const SIDES = ["train", "validation"] as const;
 
 /** What a prepared directory is written from. */
@@ -26,7 +28,7 @@ export function tokenFile(directory: string, side: (typeof SIDES)[number]): stri
 /** Writes token files, tokenizer and, last, the manifest. Refusals: `data_changed`. */
 export async function prepareDirectory(preparation: Preparation): Promise<void> {
   const { disk, directory, corpus, tokenizer, textField, recipe } = preparation;
-  await disk.makeDirectory(directory);
+  await disk.makeDirectory(directory, ownerOnly);
   // Without a manifest the directory counts as unfinished while its files change.
   await disk.remove(`${directory}/${MANIFEST_NAME}`);
   const tokenBytes = tokenBytesFor(tokenizer.vocabularySize);

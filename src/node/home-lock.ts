@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { HomeLock, HomePaths } from "#src/command/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { databaseFailure } from "./database-failure.ts";
-import { prepareHome } from "./home.ts";
+import { keepPrivate, prepareHome } from "./home.ts";
 
 /** Open lock databases. A collected one would close its file and drop the lock in silence. */
 const heldDatabases = new Set<Database>();
@@ -20,6 +20,7 @@ export function lockHome(home: HomePaths): HomeLock {
   const path = join(home.root, "lock.db");
   const holder = join(home.root, "lock.json");
   let database: Database | null = null;
+  keepPrivate(path);
   try {
     database = new Database(path, { create: true });
     database.run("PRAGMA busy_timeout = 0");

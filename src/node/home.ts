@@ -1,4 +1,12 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  statSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { HomePaths } from "#src/command/services.ts";
@@ -27,6 +35,22 @@ export function prepareHome(home: HomePaths): void {
     accessSync(home.root, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw homeUnwritable(home, (error as NodeJS.ErrnoException).code ?? String(error));
+  }
+}
+
+/**
+ * Makes sure that a database's file is its user's alone before SQLite opens it, whatever the mode of the home
+ * and the mask: who can read it reads the node's record, and who can read the lock's file can hold the lock.
+ * SQLite gives the files beside it the same mode. A file that is there is never opened here: closing it would
+ * drop the locks this process has on it.
+ */
+export function keepPrivate(path: string): void {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) closeSync(openSync(path, "wx", 0o600));
+    else if ((found.mode & 0o077) !== 0) chmodSync(path, found.mode & 0o700);
+  } catch {
+    // Another process was faster, or the home can only be read; SQLite says what cannot be done.
   }
 }
 

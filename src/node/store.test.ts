@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TableSet } from "#src/port/store.ts";
@@ -29,6 +29,33 @@ function codeOf(work: () => unknown): string {
     throw error;
   }
 }
+
+describe("A-9 the home's databases are the user's alone", () => {
+  const modes = () =>
+    ["node.db", "node.db-wal", "node.db-shm", "lock.db", "lock.db-journal"].map(
+      (name) => statSync(join(root, name)).mode & 0o777,
+    );
+
+  test("A-9 in a home that others may look into, under any mask, and where they were not before", () => {
+    chmodSync(root, 0o755);
+    const mask = process.umask(0);
+    try {
+      for (let round = 1; round <= 2; round++) {
+        const lock = lockHome(home());
+        const store = openStore(home(), [runs(first)]);
+        store.transaction(() => store.run("INSERT INTO run VALUES (?)", `a${round}`));
+        expect(modes()).toEqual(Array.from(modes(), () => 0o600));
+        // The lock holds although its file was looked at again.
+        expect(codeOf(() => lockHome(home()))).toBe("home_locked");
+        store.close();
+        lock.release();
+        for (const name of ["node.db", "lock.db"]) chmodSync(join(root, name), 0o644);
+      }
+    } finally {
+      process.umask(mask);
+    }
+  });
+});
 
 describe("T-6 the store", () => {
   test("T-6 migrations of a room run once and in order, over versions", () => {

@@ -7,7 +7,7 @@ import type { Row, Store, TableSet } from "#src/port/store.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { databaseFailure } from "./database-failure.ts";
 import { fileFailure } from "./file-failure.ts";
-import { prepareHome } from "./home.ts";
+import { keepPrivate, prepareHome } from "./home.ts";
 
 /** How long one statement waits for another process before it is refused as busy. */
 const busyTimeoutMs = 5_000;
@@ -33,6 +33,7 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
   };
   const copy = isWritable(home) ? null : copyDatabase(home);
   refuseEmptied(home);
+  if (copy === null) keepPrivate(home.database);
   const database = guard(() => {
     const opened = new Database(copy?.path ?? home.database, { create: true });
     opened.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);

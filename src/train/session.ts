@@ -18,6 +18,8 @@ import type { TimedStep } from "./run-rows.ts";
 import { StepTimes } from "./step-times.ts";
 import { Trainer, type EvaluationRecord, type TrainingData } from "./trainer.ts";
 
+/** A run is its user's: nobody else of the machine reads its weights. */
+const ownerOnly = 0o700;
 /** Steps are reported together at most this late. */
 const reportEveryMs = 100;
 /** A checkpoint is written at the latest after this long, whatever its interval in steps. */
@@ -93,7 +95,7 @@ class Session {
 
   async run(): Promise<void> {
     const { disk, clock } = this.ports;
-    await disk.makeDirectory(this.#directory);
+    await disk.makeDirectory(this.#directory, ownerOnly);
     await sweepTemporaries(disk, this.#directory);
     const restored = await restoreCheckpoint(disk, this.#directory, this.executor, {
       run: this.start.run,
