@@ -20,11 +20,14 @@ const levels: Readonly<Record<string, Access | "local">> = {
   // What a mesh shares: looking at runs, asking under a policy.
   ...{ runs: "member", "run/status": "member", "run/series": "member", "run/samples": "member" },
   ...{ plan: "member", digest: "member", execute: "member" },
+  ...{ "artifact/list": "member", "artifact/show": "member" },
   // Takes the machine's time, or shows who did what.
   ...{ sample: "trusted", replay: "trusted" },
   ...{ "receipt/list": "trusted", "receipt/show": "trusted" },
   // Names files of the machine, shows its paths and settings, starts and stops work.
   ...{ train: "owner", "run/start": "owner", "run/stop": "owner", chat: "owner", export: "owner" },
+  ...{ "artifact/add": "owner", "artifact/pull": "owner", "artifact/get": "owner" },
+  ...{ "artifact/verify": "owner", "artifact/gc": "owner", "artifact/remove": "owner" },
   ...{ demo: "owner", init: "owner", bench: "owner", doctor: "owner", runtime: "owner" },
   ...{ status: "owner", logs: "owner", "config/show": "owner", "service/print": "owner" },
   ...{ "identity/show": "owner", "identity/export": "owner", "receipt/export": "owner" },

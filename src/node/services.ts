@@ -7,6 +7,7 @@ import { IssuedGrants } from "#src/grant/issued-grants.ts";
 import { PresentedGrants } from "#src/grant/presented-grants.ts";
 import { TrustRegistry } from "#src/grant/trust-registry.ts";
 import { outsideTrainings } from "#src/train/trainings.ts";
+import { artifactService } from "./artifact-service.ts";
 import { machineClock } from "./clock.ts";
 import { openConfiguration } from "./configuration.ts";
 import { machineDisk } from "./disk.ts";
@@ -78,6 +79,10 @@ export function compose(options: {
     get journal() {
       return openedJournal();
     },
+    artifacts: artifactService({
+      ...{ disk: machineDisk, clock: machineClock, random: machineRandom, receipts, environment },
+      ...{ directory: home.artifacts, store: openedStore, journal: openedJournal },
+    }),
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
     runtime: thisRuntime(thisMachine, environment),

@@ -1,3 +1,4 @@
+import { artifactTables } from "#src/artifact/tables.ts";
 import { journalTables } from "#src/command/journal.ts";
 import { grantTables } from "#src/grant/tables.ts";
 import { peerTables } from "#src/peer/call-ids.ts";
@@ -16,4 +17,5 @@ export const tableSets: readonly TableSet[] = [
   grantTables,
   policyTables,
   peerTables,
+  artifactTables,
 ];

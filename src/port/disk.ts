@@ -15,6 +15,8 @@ export interface Disk {
   /** Sorted by name; an absent directory is an empty list. */
   list(path: string): Promise<readonly DiskEntry[]>;
   stat(path: string): Promise<DiskEntry | null>;
+  /** Whether the path itself is a link; what it leads to does not matter. */
+  isLink?(path: string): Promise<boolean>;
   freeBytes(path: string): Promise<number>;
   /** Size of the file system that holds the path, where it can be asked. */
   totalBytes?(path: string): Promise<number>;

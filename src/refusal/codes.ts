@@ -1,3 +1,4 @@
+import { artifactCodes } from "./codes/artifact.ts";
 import { callCodes } from "./codes/call.ts";
 import { daemonCodes } from "./codes/daemon.ts";
 import { dataCodes } from "./codes/data.ts";
@@ -29,6 +30,7 @@ export const codes = {
   ...dataCodes,
   ...trainingCodes,
   ...logCodes,
+  ...artifactCodes,
 } as const satisfies Record<string, CodeEntry>;
 
 export type RefusalCode = keyof typeof codes;

@@ -25,14 +25,26 @@ export const roomImports = {
   grant: ["refusal", "port", "codec", "receipt", "command"],
   policy: ["refusal", "port", "codec", "receipt", "command"],
   peer: ["refusal", "port", "codec", "receipt", "command", "grant"],
+  artifact: ["refusal", "port", "codec", "receipt", "command"],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
   demo: ["refusal", "port", "command", "dataset", "train", "validate"],
-  surface: ["refusal", "port", "codec", "receipt", "command", "peer"],
+  surface: ["refusal", "port", "codec", "receipt", "command", "peer", "artifact"],
   // The page: compiled for a browser, speaks only HTTP.
   web: [],
   node: [
     ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
-    ...["train", "validate", "bench", "demo", "grant", "policy", "peer", "surface", "web"],
+    ...[
+      "train",
+      "validate",
+      "bench",
+      "demo",
+      "grant",
+      "policy",
+      "peer",
+      "artifact",
+      "surface",
+      "web",
+    ],
     ...["log", "sim"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.

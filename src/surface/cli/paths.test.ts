@@ -21,6 +21,12 @@ describe("A-2 paths of the caller", () => {
     expect(tokenizerOf("own.json")).toEqual({ tokenizer: "/srv/texts/own.json" });
   });
 
+  test("A-2 an address is no path", () => {
+    expect(make({ files: ["https://a:1/b#c", "s3://d", "a:b"] })).toEqual({
+      files: ["https://a:1/b#c", "s3://d", "/srv/texts/a:b"],
+    });
+  });
+
   test("A-2 what is no path is left for the schema", () => {
     expect(make({ file: 5, files: [true, ""] })).toEqual({ file: 5, files: [true, ""] });
     expect(make({})).toEqual({});

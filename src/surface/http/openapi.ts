@@ -41,7 +41,10 @@ export function openapiOf(door: Door, caller: Caller, routes: readonly Route[]):
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     paths: Object.fromEntries([
-      ...shown.map((route) => [route.path, { [route.method.toLowerCase()]: operationOf(route) }]),
+      ...shown.map((route) => [
+        route.path.replaceAll(/:(\w+)/g, "{$1}"),
+        { [route.method.toLowerCase()]: operationOf(route) },
+      ]),
       ...commands.map((command) => [
         `/commands/${command.name}`,
         { post: commandOperation(command) },

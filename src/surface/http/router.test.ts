@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { digestBytes } from "#src/codec/digest.ts";
 import type { Caller } from "#src/command/caller.ts";
 import { judge } from "#src/command/gate.ts";
 import { Registry, registry as declared, type AnyCommand } from "#src/command/registry.ts";
@@ -17,6 +19,7 @@ const known: Readonly<Record<string, "anyone" | "owner" | "socket">> = {
   "GET /readyz": "anyone",
   "GET /metrics": "anyone",
   "GET /events": "owner",
+  "GET /blobs/:digest": "owner",
   "POST /peer": "socket",
 };
 
@@ -41,6 +44,8 @@ function guarded(): Registry {
 }
 
 let door: TestDoor;
+/** Digest of a blob that this home holds. */
+const blob = digestBytes("a blob");
 beforeAll(async () => {
   const asset = { type: "text/plain", body: "page", etag: "e" };
   door = await openTestDoor({
@@ -54,6 +59,9 @@ beforeAll(async () => {
     },
   });
 });
+beforeAll(() =>
+  Bun.write(join(door.services.home.artifacts, "chunks", blob.slice(0, 2), blob), "a blob"),
+);
 afterAll(() => door.close());
 
 const post = { method: "POST" };
@@ -79,7 +87,8 @@ describe("A-10 no route but through the gate", () => {
 
   test("A-10 each known route answers whom it should and refuses the others", async () => {
     for (const [route, who] of Object.entries(known)) {
-      const [method, path] = route.split(" ") as [string, string];
+      const [method, declared] = route.split(" ") as [string, string];
+      const path = declared.replace(":digest", blob);
       const init = { method, signal: AbortSignal.timeout(5_000) };
       const answers = [
         await door.ask(path, init),

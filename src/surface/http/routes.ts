@@ -1,5 +1,6 @@
 import { dispatch } from "#src/command/dispatch.ts";
 import { failureResponse } from "./answer.ts";
+import { answerBlob } from "./blobs.ts";
 import type { HttpContext, Route } from "./route.ts";
 import { failureOf } from "./bugs.ts";
 import type { Door } from "./door.ts";
@@ -42,6 +43,10 @@ export function routes(parts: HttpParts): readonly Route[] {
       answer: answerEvents,
     },
     {
+      ...{ method: "GET", path: "/blobs/:digest", summary: "A chunk or manifest of an artifact." },
+      ...{ access: "owner", type: octets, query: [digestParameter], answer: answerBlob },
+    },
+    {
       ...{ method: "POST", path: "/peer", summary: "One sealed call of a peer; frames come back." },
       ...{ socketOnly: true, body: octets, type: octets },
       answer: answerPeerCall,
@@ -55,6 +60,11 @@ export function routes(parts: HttpParts): readonly Route[] {
 }
 
 const octets = "application/octet-stream";
+
+const digestParameter = {
+  ...{ name: "digest", in: "path", required: true, schema: { type: "string" } },
+  description: "SHA-256 of the blob, as 64 lowercase hexadecimal digits",
+};
 
 const eventParameters: Route["query"] = [
   {
