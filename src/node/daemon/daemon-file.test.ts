@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -81,6 +82,15 @@ describe("A-9 daemon.json", () => {
       expect(readDaemonFile(home)).toBeNull();
       expect(await findRunningDaemon(home)).toBeNull();
     }
+  });
+
+  test("A-9 a copied home's file tells of no daemon; a home by another name is the same", async () => {
+    await publishDaemonFile(machineDisk, home, fileOf());
+    const copy = homePaths(join(folder, "copy"), {});
+    cpSync(home.root, copy.root, { recursive: true });
+    expect(readDaemonFile(copy)).toBeNull();
+    symlinkSync(home.root, join(folder, "alias"));
+    expect(readDaemonFile(homePaths(join(folder, "alias"), {}))).toEqual(fileOf());
   });
 
   test("A-9 a daemon that answers is found", async () => {

@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { HomePaths } from "#src/command/services.ts";
@@ -23,6 +23,9 @@ const daemonFileShape = v.object({
 
 export type DaemonFile = v.InferOutput<typeof daemonFileShape>;
 
+/** As it stands in the file: with the home it is about. Files of earlier versions do not say. */
+const writtenShape = v.object({ ...daemonFileShape.entries, home: v.optional(v.string()) });
+
 const fileName = "daemon.json";
 const pathOf = (home: HomePaths) => join(home.root, fileName);
 
@@ -32,13 +35,22 @@ export async function publishDaemonFile(
   home: HomePaths,
   file: DaemonFile,
 ): Promise<void> {
-  await disk.publish(pathOf(home), `${JSON.stringify(file)}\n`, 0o600);
+  const written = { ...file, home: realpathSync(home.root) };
+  await disk.publish(pathOf(home), `${JSON.stringify(written)}\n`, 0o600);
 }
 
-/** The file as it stands, whether or not its daemon still lives; null where none can be read. */
+/**
+ * The file as it stands, whether or not its daemon still lives; null where none can be read. A home that
+ * was copied while it ran holds the file of another home's daemon, which is neither called, ended nor
+ * tidied up from here.
+ */
 export function readDaemonFile(home: HomePaths): DaemonFile | null {
   try {
-    return v.parse(daemonFileShape, JSON.parse(readFileSync(pathOf(home), "utf8")));
+    const { home: of, ...file } = v.parse(
+      writtenShape,
+      JSON.parse(readFileSync(pathOf(home), "utf8")),
+    );
+    return of === undefined || of === realpathSync(home.root) ? file : null;
   } catch {
     return null;
   }
