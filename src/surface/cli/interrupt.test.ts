@@ -56,6 +56,24 @@ describe("A-2 interrupts", () => {
     },
   );
 
+  test.each(["SIGTERM", "SIGHUP"] as const)(
+    "A-2 a repeated %s is no impatience; a Ctrl-C after it is",
+    async (name) => {
+      const child = start(program(true));
+      const reader = child.stdout.getReader();
+      await readUntil(reader, "ready");
+      child.kill(name);
+      await readUntil(reader, "checkpoint");
+      for (const again of ["SIGTERM", "SIGHUP", "SIGTERM"] as const) child.kill(again);
+      await Bun.sleep(300);
+      expect(child.exitCode).toBeNull();
+      child.kill("SIGINT");
+      await readUntil(reader, "killing children");
+      await child.exited;
+      expect(child.exitCode).toBe(130);
+    },
+  );
+
   test("A-2 the second Ctrl-C ends it at once", async () => {
     const child = start(program(true));
     const reader = child.stdout.getReader();

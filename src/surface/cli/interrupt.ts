@@ -3,12 +3,14 @@ import { Refusal } from "#src/refusal/refusal.ts";
 
 /**
  * The first Ctrl-C (or SIGTERM, SIGHUP) aborts the returned signal, so that the command can
- * checkpoint and stop; the second ends the process at once through `kill`.
+ * checkpoint and stop; a Ctrl-C after it ends the process at once through `kill`. Repeated SIGTERM and
+ * SIGHUP change nothing: service managers and closing sessions send several, and mean the first.
  */
 export function interruptSignal(kill: () => void): AbortController {
   const controller = new AbortController();
   const interrupt = (name: string) => {
     if (controller.signal.aborted) {
+      if (name !== "SIGINT") return;
       kill();
       process.exit(130);
     }
