@@ -134,6 +134,19 @@ export class RunStore {
     });
   }
 
+  /** As `beat`, after time in which nothing could work: the silence before it is no stall. */
+  wake(id: string, nowMs: number): void {
+    this.store.transaction(() => {
+      this.store.run(
+        `UPDATE run SET heartbeat_ms = ?1,
+           progress_ms = CASE WHEN progress_ms IS NULL THEN NULL ELSE ?1 END WHERE id = ?2`,
+        nowMs,
+        id,
+      );
+      this.chronicle?.flush();
+    });
+  }
+
   #progressed(id: string, nowMs: number): void {
     this.store.run("UPDATE run SET heartbeat_ms = ?1, progress_ms = ?1 WHERE id = ?2", nowMs, id);
   }

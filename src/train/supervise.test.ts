@@ -254,10 +254,12 @@ test("A-10 a run that takes no step is journalled once, and again when it stalls
   const journal = { append: (type: string) => told.push(type) };
   runs = new RunStore(runs.store, new Chronicle(journal, { append: () => null as never }));
   let wallMs = 1_000_000;
+  let sleptMs = 0;
   const beats: (() => void)[] = [];
   const clock = {
     ...machineClock,
     wallMs: () => wallMs,
+    monotonicMs: () => wallMs - sleptMs,
     sleep: (_: number, signal?: AbortSignal) =>
       new Promise<void>((resolve, reject) => {
         beats.push(resolve);
@@ -289,6 +291,14 @@ test("A-10 a run that takes no step is journalled once, and again when it stalls
   expect(alerts()).toBe(1);
   life!.say({ type: "steps", records: [record(2)] });
   await pass(1_000);
+  // The machine sleeps for a day, wakes, and somebody sets its clock back by two: nothing stalled.
+  for (const jumpMs of [86_400_000, -172_800_000]) {
+    sleptMs += jumpMs;
+    await pass(jumpMs);
+    expect(runs.byId("r").progressMs).toBe(wallMs);
+    await pass(5_000);
+  }
+  expect(alerts()).toBe(1);
   await pass(500_000);
   expect(alerts()).toBe(2);
   life!.say(finished);

@@ -82,15 +82,23 @@ export async function superviseTraining(supervision: Supervision): Promise<Super
   }
 }
 
-/** Says now and then that the parent lives, also while one step takes minutes, and once that none comes. */
+/**
+ * Says now and then that the parent lives, also while one step takes minutes, and once that none comes.
+ * Where the wall clock jumped, for it was set or the machine slept, the silence is counted from now.
+ */
 async function keepAlive({ clock, runs, run }: Supervision, ended: AbortSignal): Promise<void> {
   let isStalled = false;
+  const offsetOf = () => clock.wallMs() - clock.monotonicMs();
+  let offsetMs = offsetOf();
   while (!ended.aborted) {
     await clock.sleep(heartbeatMs, ended).catch(() => {});
     if (ended.aborted) return;
     try {
       const nowMs = clock.wallMs();
-      runs.beat(run.id, nowMs);
+      const isJump = Math.abs(offsetOf() - offsetMs) > heartbeatMs;
+      offsetMs = offsetOf();
+      if (isJump) runs.wake(run.id, nowMs);
+      else runs.beat(run.id, nowMs);
       const facts = recordedFacts(runs, runs.byId(run.id), "running");
       const [stall] = findAlerts({ nowMs, runs: [facts], disk: null });
       if (stall && !isStalled) {
