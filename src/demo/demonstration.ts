@@ -43,6 +43,22 @@ export interface DemoResult {
   readonly questions: readonly Answered[];
 }
 
+/** The demonstration kills its own trainer, so it never joins a daemon: another home will do. */
+function takeHome({ lock, home }: CommandContext["services"]): void {
+  try {
+    lock();
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "home_locked") throw error;
+    const elsewhere = `${home.root}-demo`;
+    throw new Refusal(
+      "home_locked",
+      error.message,
+      `\`psionic demo --home ${elsewhere}\` shows it in a home of its own; what runs here goes on`,
+      { ...error.details, elsewhere },
+    );
+  }
+}
+
 /** Refuses with `demo_failed` when anything it shows does not hold, and as `train` does. */
 export async function demonstrate(
   request: DemoRequest,
@@ -51,7 +67,7 @@ export async function demonstrate(
   const { services, emit, signal } = context;
   const { clock, home } = services;
   const startedMs = clock.monotonicMs();
-  services.lock();
+  takeHome(services);
   await services.identity.openOrCreate();
   const runs = new RunStore(services.store);
   const name = freeName(runs);
