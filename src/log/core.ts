@@ -1,5 +1,13 @@
 import { assert } from "#src/refusal/refusal.ts";
-import { campaign, countVotes, mayLead, onPreVote, onVote, onVoteReply, tickFollower } from "./election.ts";
+import {
+  campaign,
+  countVotes,
+  mayLead,
+  onPreVote,
+  onVote,
+  onVoteReply,
+  tickFollower,
+} from "./election.ts";
 import {
   nobody,
   withMember,
