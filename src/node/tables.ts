@@ -1,6 +1,7 @@
 import { artifactTables } from "#src/artifact/tables.ts";
 import { journalTables } from "#src/command/journal.ts";
 import { grantTables } from "#src/grant/tables.ts";
+import { logTables } from "#src/log/tables.ts";
 import { peerTables } from "#src/peer/call-ids.ts";
 import { policyTables } from "#src/policy/tables.ts";
 import type { TableSet } from "#src/port/store.ts";
@@ -17,5 +18,6 @@ export const tableSets: readonly TableSet[] = [
   grantTables,
   policyTables,
   peerTables,
+  logTables,
   artifactTables,
 ];
