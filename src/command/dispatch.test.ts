@@ -170,6 +170,21 @@ describe("A-2 dispatch", () => {
     expect(refusal.exitStatus).toBe(2);
   });
 
+  test.each([
+    ["rnu/stop", "run/stop"],
+    ["stop", "run/stop"],
+    ["show", undefined],
+    ["halt", undefined],
+  ])(
+    "A-2 %s has the suggestion %s: a slip, or the last word of one command alone",
+    (typed, meant) => {
+      const registry = registryOf(
+        ...["run/stop", "grant/show", "trust/show"].map((name) => command(name)),
+      );
+      expect(unknownCommand(registry, typed).details["suggestion"]).toBe(meant);
+    },
+  );
+
   test("A-5 a safe command composing an owner's one is refused for a stranger", async () => {
     const registry = registryOf(
       command("tidy", { access: "safe", run: (_, context) => context.call("erase", {}) }),

@@ -142,14 +142,21 @@ function beginnings(name: string): string[] {
   return words.map((_, index) => words.slice(0, index + 1).join("/"));
 }
 
+/** The one command whose last word was typed alone: `stop` for `run stop`. */
+function endingIn(word: string, commands: readonly AnyCommand[]): string | undefined {
+  const found = commands.filter(({ name }) => name.endsWith(`/${word}`));
+  return found.length === 1 ? found[0]!.name : undefined;
+}
+
 /** The refusal of a name no command has, with the nearest name there is. */
 export function unknownCommand(registry: Registry, name: string): Refusal {
   const shown = registry.all().filter((command) => !command.hidden);
   const known = new Set(shown.flatMap((command) => beginnings(command.name)));
-  const suggestion = beginnings(name)
-    .reverse()
-    .map((beginning) => nearest(beginning, [...known]))
-    .find((found) => found !== null);
+  const suggestion =
+    beginnings(name)
+      .reverse()
+      .map((beginning) => nearest(beginning, [...known]))
+      .find((found) => found !== null) ?? endingIn(name, shown);
   const words = (text: string) => text.replaceAll("/", " ");
   return new Refusal(
     "unknown_command",
