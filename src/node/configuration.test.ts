@@ -68,6 +68,21 @@ describe("A-2 configuration", () => {
     expect(byName.get("train.checkpointEvery")).toMatchObject({ value: null, source: "default" });
   });
 
+  test("A-2 a file that changes, breaks, comes or goes while a process lives counts as it is now", () => {
+    const path = join(root, "psionic.toml");
+    const configuration = configure("[train]\nthreads = 4\n");
+    expect(configuration.defaultsFor("train")).toEqual({ threads: 4 });
+    writeFileSync(path, "[train]\nthreads = 16\n");
+    expect(configuration.defaultsFor("train")).toEqual({ threads: 16 });
+    writeFileSync(path, "[train\n");
+    for (let time = 0; time < 2; time++)
+      expect(() => configuration.defaultsFor("train")).toThrow(Refusal);
+    rmSync(path);
+    expect(configuration.defaultsFor("train")).toEqual({});
+    writeFileSync(path, "[train]\nthreads = 2\n");
+    expect(configuration.defaultsFor("train")).toEqual({ threads: 2 });
+  });
+
   test("A-2 a table names a command, words and all", () => {
     const configuration = configure('[run.start]\nthreads = 2\n[train]\nfiles = ["a"]\n');
     expect(configuration.defaultsFor("run/start")).toEqual({ threads: 2 });

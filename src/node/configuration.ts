@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { parse, TomlError } from "smol-toml";
 import * as v from "valibot";
 import { nearest } from "#src/command/nearest.ts";
@@ -24,14 +24,22 @@ export function environmentName(commandName: string, key: string): string {
   return `PSIONIC_${commandName}_${separated}`.replace(/[^A-Za-z0-9]/g, "_").toUpperCase();
 }
 
-/** Reads the file when first asked; a command without parameters never needs it. */
+/**
+ * Reads the file when first asked (a command without parameters never needs it) and again where it was
+ * changed since: a daemon lives for months.
+ */
 export function openConfiguration(
   home: HomePaths,
   environment: Environment,
   registry: Registry,
 ): Configuration {
-  let file: FileSettings | null = null;
-  const read = () => (file ??= readFile(home.configuration, registry));
+  let known: { readonly stamp: string | null; readonly file: FileSettings } | null = null;
+  const read = () => {
+    const stamp = stampOf(home.configuration);
+    if (known === null || known.stamp !== stamp)
+      known = { stamp, file: stamp === null ? new Map() : readFile(home.configuration, registry) };
+    return known.file;
+  };
   const valuesOf = (command: AnyCommand): SettingValue[] => {
     const settings = read().get(command.name) ?? new Map<string, FileValue>();
     return Object.entries(parameterSchema(command).properties ?? {}).map(([key, schema]) => {
@@ -66,8 +74,17 @@ interface FileValue {
 
 type FileSettings = ReadonlyMap<string, ReadonlyMap<string, FileValue>>;
 
+/** Changes whenever the file does; null where there is none. */
+function stampOf(path: string): string | null {
+  try {
+    const { ino, size, mtimeMs } = statSync(path);
+    return `${ino}/${size}/${mtimeMs}`;
+  } catch {
+    return null;
+  }
+}
+
 function readFile(path: string, registry: Registry): FileSettings {
-  if (!existsSync(path)) return new Map();
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -99,9 +99,11 @@ async function readCall(
   if (body.length > 0) requireJson(request.headers.get("content-type"));
   const said = parseObject(body);
   const takesAnything = Object.keys(parameterSchema(command).properties ?? {}).length > 0;
+  // What is the program's own has no settings: a broken file must not keep a call from being stopped.
+  const hasSettings = takesAnything && command.hidden !== true;
   // What the owner configured is the owner's: it changes nobody else's call, nor is it told to them.
   const defaults =
-    takesAnything && trustOf(caller) === "owner"
+    hasSettings && trustOf(caller) === "owner"
       ? door.parts.services.configuration.defaultsFor(command.name)
       : {};
   return {
