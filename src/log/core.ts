@@ -18,7 +18,7 @@ import {
   type Snapshot,
 } from "./entry.ts";
 import type { Flaw } from "./flaw.ts";
-import { onAppend, onSnapshot, reply } from "./following.ts";
+import { noRound, onAppend, onSnapshot, reply } from "./following.ts";
 import { History } from "./history.ts";
 import type { Message } from "./message.ts";
 import {
@@ -267,11 +267,14 @@ function takesTerm(state: LogState, message: Message): boolean {
   return message.kind !== "vote" || message.transfer || !hearsLeader(state);
 }
 
-/** Whoever speaks from an old term learns of the present one. */
+/**
+ * Whoever speaks from an old term learns of the present one. No round is echoed: it counts for the old term,
+ * and its sender may lead again by now and take it for one of its own.
+ */
 function answerStale(state: LogState, message: Message): void {
   const { from, kind } = message;
   if (kind === "append" || kind === "snapshot")
-    reply(state, from, false, state.history.lastIndex, message.round);
+    reply(state, from, false, state.history.lastIndex, noRound);
   else if (kind === "pre-vote") send(state, from, { kind: "pre-vote-reply", granted: false });
   else if (kind === "vote") send(state, from, { kind: "vote-reply", granted: false });
 }

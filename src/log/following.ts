@@ -63,6 +63,9 @@ function hear(state: LogState, leader: string): void {
   state.ticksSilent = 0;
 }
 
+/** Echoed where an answer proves no contact. */
+export const noRound = -1;
+
 /** Accepted: what matches. Refused: where to try next. */
 export function reply(
   state: LogState,

@@ -27,6 +27,9 @@ export class Checks {
   readonly committed: Entry[] = [];
   /** The highest index that any node knew to be committed. */
   commitIndex = 0;
+  /** For each committed entry a term that was not over when it was committed. */
+  readonly #committedIn: number[] = [];
+  #latestTerm = 0;
   readonly #leaders = new Map<number, string>();
   readonly #votes = new Map<string, string>();
   /** Every entry that was ever written, by index and term. */
@@ -45,6 +48,7 @@ export class Checks {
   stepped(id: string, replica: Replica, disk: SimulatedDisk, applied: boolean): void {
     const { core } = replica;
     this.commitIndex = Math.max(this.commitIndex, core.commitIndex);
+    this.#latestTerm = Math.max(this.#latestTerm, core.term);
     if (core.role === "leader") {
       const known = this.#leaders.get(core.term) ?? id;
       ensure(known === id, "one-leader", () => `${known} and ${id} led term ${core.term}`);
@@ -56,10 +60,10 @@ export class Checks {
   }
 
   #isComplete(id: string, { core }: Replica): void {
-    const last = this.committed.findLast(({ term }) => term < core.term);
-    if (last === undefined || last.index <= core.history.snapshot.index) return;
-    const isHeld = core.history.termAt(last.index) === last.term;
-    ensure(isHeld, "leader-complete", () => `${id} leads term ${core.term} without ${last.index}`);
+    const count = this.#committedIn.findLastIndex((term) => term < core.term) + 1;
+    if (count <= core.history.snapshot.index) return;
+    const isHeld = core.history.termAt(count) === this.committed[count - 1]!.term;
+    ensure(isHeld, "leader-complete", () => `${id} leads term ${core.term} without ${count}`);
   }
 
   #compareDigest(id: string, replica: Replica): void {
@@ -121,8 +125,9 @@ export class Checks {
     if (last !== undefined) ensure(disk.holds(last.index, last.term), "durable-first", said);
   }
 
-  /** A node made an entry part of its state. */
-  applied(id: string, entry: Entry): void {
+  /** A node made an entry part of its state, in a term of its own. */
+  applied(id: string, entry: Entry, term: number): void {
+    this.#latestTerm = Math.max(this.#latestTerm, term);
     const known = this.committed[entry.index - 1];
     if (known !== undefined) {
       const isKept = isSame(known, entry);
@@ -132,6 +137,7 @@ export class Checks {
     ensure(isNext, "committed-stays", () => `${id} leaps to entry ${entry.index}`);
     this.#isSafe(entry);
     this.committed.push(entry);
+    this.#committedIn.push(this.#latestTerm);
     if (this.reference.commit(entry)) this.probes.add("command-repeated");
     if (entry.kind === "membership") this.probes.add("member-changed");
   }

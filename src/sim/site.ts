@@ -23,6 +23,7 @@ export class Site implements Seen {
   #isPaused = false;
   #held: Input[] = [];
   #writes: Pending[] = [];
+  #isBroken = false;
   #tickMs = tickMs;
 
   constructor(
@@ -123,6 +124,7 @@ export class Site implements Seen {
     this.#isPaused = false;
     this.#held = [];
     this.#writes = [];
+    this.#isBroken = false;
     this.world.note(3, this.number);
     this.world.agenda.after(this.#chance.between(2, 80) * tickMs, () => this.start());
   }
@@ -168,7 +170,7 @@ export class Site implements Seen {
           break;
         case "applied":
           hasApplied = true;
-          world.checks.applied(this.id, effect.entry);
+          world.checks.applied(this.id, effect.entry, replica.core.term);
           break;
         case "restored":
           hasApplied = true;
@@ -179,6 +181,7 @@ export class Site implements Seen {
   }
 
   #write(write: Pending): void {
+    if (this.#isBroken) return;
     this.#writes.push(write);
     if (this.#writes.length === 1) this.#writeFirst();
   }
@@ -210,8 +213,11 @@ export class Site implements Seen {
     const isPart = fate === "torn-write" || fate === "failed-write";
     this.disk.carryOut(write, isPart ? chance.below(steps) : steps);
     if (fate === "torn-write" || fate === "crash-after-write") return this.#end();
+    // A disk that failed carries out nothing more until the machine starts anew.
+    if (fate === "failed-write") this.#writes = [];
+    this.#isBroken = fate === "failed-write";
     this.#writes.shift();
-    if (this.#writes.length > 0 && fate === null) this.#writeFirst();
+    if (this.#writes.length > 0) this.#writeFirst();
     this.feed({ kind: fate === null ? "stored" : "failed", token });
   }
 
