@@ -21,7 +21,13 @@ defineCommand({
   parameters: v.strictObject({
     unfinished: v.optional(v.pipe(v.boolean(), v.description("only those without an end")), false),
     limit: v.optional(
-      v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(1_000), v.description("at most")),
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.maxValue(1_000),
+        v.description("the most to show"),
+      ),
       50,
     ),
   }),

@@ -36,7 +36,7 @@ defineCommand({
       v.pipe(
         v.string(),
         v.maxLength(128),
-        v.description("makes a request that was made before a new one"),
+        v.description("any text: with another key the same request counts as new and runs again"),
       ),
       "",
     ),
