@@ -59,6 +59,22 @@ describe("A-2 who is there", () => {
     );
   });
 
+  test("I-6 a retired key that was stolen hands over to nobody, however far its history goes", () => {
+    const known = trustOf({}, [rotation(alice.nodeId, alice.key, keyOf(8))]);
+    const forks = [keyOf(9), keyOf(10), keyOf(11)].map((key, index, keys) =>
+      rotation(alice.nodeId, keys[index - 1] ?? alice.key, key, { sequence: index + 1 }),
+    );
+    for (const length of [1, 2, 3]) {
+      const thief = { nodeId: alice.nodeId, key: keyOf(8 + length) };
+      const rotations = forks.slice(0, length);
+      const shown = answerHello(parsed(question), thief, { rotations, mesh });
+      expect(readHello(shown, challenge, nowMs, trustOf()).sender).toBe(alice.nodeId);
+      expect(refusalOf(() => readHello(shown, challenge, nowMs, known)).code).toBe(
+        "envelope_forged",
+      );
+    }
+  });
+
   test("A-2 a question of another shape is refused", () => {
     for (const wrong of [{ challenge: "00" }, { challenge, extra: 1 }, { version: 2 }])
       expect(

@@ -1,5 +1,11 @@
 import type { Receipt } from "#src/receipt/receipt.ts";
-import { keyStanding, readHistory, rotationBody } from "#src/receipt/rotation.ts";
+import {
+  keyStanding,
+  longerHistory,
+  readHistory,
+  rotationBody,
+  type KeyHistory,
+} from "#src/receipt/rotation.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
 /** A node as it shows itself: its id, the key it signs with, and how it came to that key. */
@@ -12,8 +18,8 @@ export interface ShownKey {
 /**
  * Checks that a key is its node's and in use: the first key gives the node's id, and the rotations
  * lead from it to this key, each signed by the key before and the one after. `known` are the rotations
- * this node has seen before: a node that hides its newest does not bring an old key back. Gives the
- * rotations up to the key.
+ * this node has seen before: a node that hides its newest does not bring an old key back, and who stole an
+ * old key makes no other history of it. Gives the rotations up to the key.
  *
  * Refusals: `envelope_forged` where the key is not the node's, `key_retired` where it was rotated away
  * and its overlap is over, and those of receipts that do not hold.
@@ -24,10 +30,9 @@ export function keyInUse(
   nowMs: number,
 ): readonly Receipt[] {
   const shown = readHistory(rotations[0]?.key ?? key, rotations);
-  const isLonger = known.length > rotations.length;
-  const history = isLonger ? readHistory(known[0]!.key, known) : shown;
+  const history = known.length === 0 ? shown : joined(shown, readHistory(known[0]!.key, known));
   const isItsOwn = shown.nodeId === sender && keyStanding(shown, key, nowMs).standing !== "unknown";
-  const { standing } = keyStanding(history, key, nowMs);
+  const standing = history === null ? "unknown" : keyStanding(history, key, nowMs).standing;
   if (!isItsOwn || standing === "unknown")
     throw new Refusal(
       "envelope_forged",
@@ -43,6 +48,16 @@ export function keyInUse(
       { sender, key },
     );
   return upToKey(rotations, key);
+}
+
+/** Two histories of a node as one; null where they part. */
+function joined(one: KeyHistory, other: KeyHistory): KeyHistory | null {
+  try {
+    return longerHistory(one, other);
+  } catch (error) {
+    if (error instanceof Refusal) return null;
+    throw error;
+  }
 }
 
 /** The rotations that lead to a key: all of them where it is the newest, none for the first. */
