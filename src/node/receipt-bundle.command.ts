@@ -103,9 +103,9 @@ defineCommand({
     result({ author, first, last, head, isFromStart, backwardCount, rotationCount }) {
       screen.print(`receipts ${first} to ${last} of ${author} hold`);
       screen.print(`head ${head}`);
-      if (rotationCount > 0) screen.note(`the key was rotated ${rotationCount} times in it`);
+      if (rotationCount > 0) screen.note(`rotations of the key in it: ${rotationCount}`);
       if (!isFromStart) screen.note(`what came before receipt ${first} is not in it`);
-      if (backwardCount > 0) screen.note(`the clock went back ${backwardCount} times`);
+      if (backwardCount > 0) screen.note(`times the clock went back: ${backwardCount}`);
     },
   }),
 });
