@@ -86,11 +86,14 @@ async function storeFiles(
   { signal, onProgress }: AddRequest,
 ): Promise<{ chunks: Digest[]; newBytes: number }> {
   const chunks: Digest[] = [];
+  const known = new Set<Digest>();
   const writing = new Set<Promise<void>>();
   let [newBytes, doneBytes] = [0, 0];
   const store = async (digest: Digest, bytes: Uint8Array) => {
     const blob = { kind: "chunks", digest, sizeBytes: bytes.byteLength } as const;
-    if (await shelf.blobs.put(blob, bytes)) newBytes += bytes.byteLength;
+    const isKnown = known.has(digest);
+    known.add(digest);
+    if (!isKnown && (await shelf.blobs.put(blob, bytes))) newBytes += bytes.byteLength;
     doneBytes += bytes.byteLength;
     onProgress?.(doneBytes, totalBytes);
   };
