@@ -218,7 +218,7 @@ async function answerStreamed(
     stream.end();
     return failureResponse(first.failure, form);
   }
-  void finish(stream, form, outcome);
+  void finish(stream, form, outcome, call.command.name);
   return new Response(stream.body, { headers: { "content-type": mediaTypes[form] } });
 }
 
@@ -227,10 +227,24 @@ async function finish(
   stream: StreamWriter,
   form: "ndjson" | "sse",
   outcome: ReturnType<typeof run>,
+  name: string,
 ): Promise<void> {
   const ended = await outcome;
   await stream.drained();
-  if ("failure" in ended) stream.write(encodeRecord(form, failureRecord(ended.failure)));
-  else stream.write(encodeRecord(form, { result: ended.result ?? null }));
+  stream.write(lastRecord(form, ended, name));
   stream.end();
+}
+
+/** A result that JSON cannot carry is a bug of the command; nobody waits here to be told otherwise. */
+function lastRecord(
+  form: "ndjson" | "sse",
+  ended: Awaited<ReturnType<typeof run>>,
+  name: string,
+): string {
+  if ("failure" in ended) return encodeRecord(form, failureRecord(ended.failure));
+  try {
+    return encodeRecord(form, { result: ended.result ?? null });
+  } catch (error) {
+    return encodeRecord(form, failureRecord(failureOf(error, `answering ${name}`)));
+  }
 }

@@ -53,6 +53,7 @@ const commands = [
     return "held";
   }),
   testCommand("nothing", () => undefined),
+  testCommand("unsayable", () => ({ count: 5n })),
 ];
 
 beforeAll(async () => {
@@ -355,6 +356,23 @@ describe("A-2 answers that stream", () => {
     expect(await problemIn(response)).toMatchObject({ code: "daemon_stopping", retryable: true });
     await draining.close();
   });
+});
+
+test("A-10 a result that JSON cannot carry is a bug of its command, and the daemon lives", async () => {
+  const unhandled: unknown[] = [];
+  const note = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", note);
+  try {
+    for (const accept of ["application/json", "application/x-ndjson", "text/event-stream"]) {
+      const signal = AbortSignal.timeout(3_000);
+      const answer = await door.ask("/commands/unsayable", { ...post("{}", { accept }), signal });
+      expect(await answer.text()).toContain("something went wrong inside");
+    }
+    await Bun.sleep(0);
+    expect(unhandled).toEqual([]);
+  } finally {
+    process.off("unhandledRejection", note);
+  }
 });
 
 const runningCalls = () => doorOf(door.parts).calls.taken;
