@@ -14,6 +14,7 @@ import { digestBytes } from "#src/codec/digest.ts";
 import { compose } from "#src/node/services.ts";
 import { noInteraction } from "#src/node/no-interaction.ts";
 import { chunkBytes, codeOf, noise, refusalOf, TestHome } from "./artifact.fixture.ts";
+import type { Added } from "./add.ts";
 import { blobPath } from "./layout.ts";
 import { takeOut } from "./take-out.ts";
 import { verifyArtifacts } from "./verify.ts";
@@ -124,9 +125,8 @@ describe("W-5 adding and taking out", () => {
   test("W-5 a quota is refused before anything is written, and what fits is not", async () => {
     const path = home.file("a", noise(4 * chunkBytes));
     const refusal = await refusalOf(() => home.add(path, { quotaBytes: 4 * chunkBytes - 1 }));
-    expect([refusal?.code, existsSync(join(home.root, "chunks"))]).toEqual([
-      ...["artifact_quota", false],
-    ]);
+    expect(refusal?.code).toBe("artifact_quota");
+    expect(existsSync(join(home.root, "chunks"))).toBe(false);
     await home.add(path, { quotaBytes: 4 * chunkBytes });
     const second = home.file("b", noise(10, 9));
     expect(await codeOf(() => home.add(second, { quotaBytes: 4 * chunkBytes }))).toBe(
@@ -161,7 +161,7 @@ describe("W-5 damage on the disk", () => {
   });
 
   test("W-5 verify finds what is cut, grown, gone or changed, in manifests too", async () => {
-    const artifacts = [];
+    const artifacts: Added[] = [];
     for (let seed = 1; seed <= 5; seed++)
       artifacts.push(await home.add(home.file(`${seed}`, noise(2 * chunkBytes, seed))));
     const chunk = (index: number) => pathOf("chunks", artifacts[index]!.manifest.chunks[0]!);
