@@ -16,7 +16,7 @@ defineCommand({
   name: "artifact/add",
   summary: "Keep a file or folder under the digest of what it holds.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({
     path: v.pipe(
       v.string(),

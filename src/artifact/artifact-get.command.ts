@@ -10,7 +10,7 @@ defineCommand({
   name: "artifact/get",
   summary: "Write an artifact to a file or folder, bit for bit as it was added.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({
     artifact: artifactParameter,
     out: v.pipe(v.string(), v.nonEmpty(), v.description("path to write, where nothing is yet")),

@@ -10,7 +10,7 @@ defineCommand({
   name: "artifact/verify",
   summary: "Read artifacts and prove every byte; damage is set aside and named.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({ artifact: v.optional(artifactParameter) }),
   positional: ["artifact"],
   result: v.strictObject({
@@ -45,7 +45,7 @@ defineCommand({
   name: "artifact/gc",
   summary: "Remove artifacts that no name and no receipt needs.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({
     dryRun: v.optional(v.pipe(v.boolean(), v.description("only say what would go")), false),
     grace: v.optional(
@@ -87,7 +87,7 @@ defineCommand({
   name: "artifact/remove",
   summary: "Take a name away; what it kept goes with the next gc.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({
     name: v.pipe(pointerNameSchema, v.description("the name to take away")),
   }),

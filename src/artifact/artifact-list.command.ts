@@ -32,7 +32,7 @@ defineCommand({
   name: "artifact/list",
   summary: "Artifacts of this home, their names, and pulls that have not ended.",
   access: "member",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({}),
   result: v.strictObject({
     artifacts: v.array(artifactRow),
@@ -88,7 +88,7 @@ defineCommand({
   name: "artifact/show",
   summary: "An artifact's manifest: sizes, files and chunks.",
   access: "member",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({ artifact: artifactParameter }),
   positional: ["artifact"],
   result: v.strictObject({

@@ -25,7 +25,7 @@ defineCommand({
   name: "artifact/pull",
   summary: "Bring an artifact here from whoever holds it; goes on where it was interrupted.",
   access: "owner",
-  flow: "node",
+  flow: "artifact",
   parameters: v.strictObject({
     digest: v.pipe(
       v.string(),

@@ -5,7 +5,8 @@ import type { Gated, Judgement } from "./gate.ts";
 export type { Access };
 
 /** The headings of `--help`, in the order a first-time user needs them. */
-export type Flow = "start" | "model" | "proof" | "node" | "peer" | "evidence" | "tools";
+export type Flow =
+  "start" | "model" | "proof" | "node" | "artifact" | "peer" | "evidence" | "tools";
 
 /**
  * What a node hands to its commands. Each room adds its own service by declaration merging:
