@@ -181,6 +181,8 @@ defineCommand({
   paths: ["file"],
   result: v.object({
     author: v.string(),
+    /** False where the author's id is not made of the key: that it is the author's is the caller's word. */
+    isAuthorProven: v.boolean(),
     key: v.string(),
     atMs: v.number(),
     body: attestationBodySchema,
@@ -189,6 +191,7 @@ defineCommand({
   examples: ["psionic attestation verify run.attestation.json"],
   async run({ file, document, key, signals }, { services, caller }) {
     const { readAttestation, verifyAttestation } = await import("./attestation.ts");
+    const { nodeIdOf } = await import("#src/receipt/signature.ts");
     const read = async (from: string) => {
       if (trustOf(caller) !== "owner")
         throw new Refusal(
@@ -203,14 +206,19 @@ defineCommand({
     const given = file === undefined ? document : await read(file);
     const about = typeof signals === "string" ? await read(signals) : signals;
     const { author, key: signer, atMs, body } = verifyAttestation(given, { key, signals: about });
-    return { author, key: signer, atMs, body, signalsChecked: about !== undefined };
+    const isAuthorProven = nodeIdOf(signer) === author;
+    return { author, isAuthorProven, key: signer, atMs, body, signalsChecked: about !== undefined };
   },
   view: (screen) => ({
-    result({ author, key, body, signalsChecked }) {
+    result({ author, isAuthorProven, key, body, signalsChecked }) {
       const { execution, policy, revision, command, outcome, ended, rule, reason } = body;
       screen.print(`holds    ${execution}`);
-      screen.print(`author   ${author}`);
+      screen.print(`author   ${author}${isAuthorProven ? "" : ", as it says"}`);
       screen.print(`key      ${key}`);
+      if (!isAuthorProven)
+        screen.note(
+          "the key is not the author's first: see the author's rotations that it is theirs",
+        );
       screen.print(
         `policy   ${policy}@${revision}: ${outcome} by ${rule ?? "the default"}: ${reason}`,
       );

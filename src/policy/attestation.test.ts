@@ -40,6 +40,7 @@ describe("A-8 attestations", () => {
       key: attestation.key,
     });
     expect(checked).toMatchObject({
+      isAuthorProven: true,
       body: { execution },
       signalsChecked: true,
       key: attestation.key,
@@ -118,6 +119,11 @@ describe("A-8 attestations", () => {
     const unproven = await refusalOf(() => verifyAttestation(attestation));
     expect(unproven.details).toEqual({ reason: "author_unproven" });
     expect(verifyAttestation(attestation, { key: another.publicKey }).subject).toMatch(/^psx/);
+    // Anybody may write another's name beside a key of their own; it does not count as proven.
+    const asked = { document: { ...attestation }, key: another.publicKey };
+    expect(await node.call("attestation/verify", asked)).toMatchObject({
+      ...{ author: log.author.nodeId, isAuthorProven: false },
+    });
     await node.add({ ...sample, revision: 2 });
     expect((await loadPolicy("sample@2", node.services)).policy.key).toBe(another.publicKey);
     // Without the rotation the old key is nobody's, and what it signed counts no more.
