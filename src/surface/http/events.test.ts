@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { journalMaximum } from "#src/command/journal.ts";
 import { noInteraction } from "#src/node/no-interaction.ts";
 import { compose } from "#src/node/services.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 import { doorOf } from "./door.ts";
 import { openTestDoor, owner, problemIn, until, type TestDoor } from "./http.fixture.ts";
 import { listenHttp } from "./listen.ts";
@@ -185,6 +186,27 @@ describe("A-2 /events", () => {
     for (const client of clients) await client.leave();
     await until(() => doorOf(door.parts).eventStreams.taken === 0, "places are free");
     await (await follow()).leave();
+  });
+
+  test("A-10 a journal that cannot be read takes no place", async () => {
+    const { services } = door;
+    const broken = Object.create(services, {
+      journal: {
+        value: {
+          bounds() {
+            throw new Refusal("store_busy", "the store is busy", "ask again");
+          },
+        },
+      },
+    }) as typeof services;
+    const other = listenHttp({ ...door.parts, services: broken }, { host: "127.0.0.1", port: 0 });
+    for (let time = 0; time < 8; time++)
+      expect(await problemIn(await fetch(`${other.url}/events`, { headers: owner }))).toMatchObject(
+        {
+          code: "store_busy",
+        },
+      );
+    await other.stop();
   });
 
   test("A-9 streams end when the node drains, and none begins", async () => {

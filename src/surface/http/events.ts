@@ -44,13 +44,11 @@ export function answerEvents(door: Door, context: HttpContext): Response {
       "the daemon is stopping and tells no more events",
       "follow again once it is back",
     );
+  // Read before a place is taken: a store that cannot be read must not keep it.
+  const cursor = after ?? door.parts.services.journal.bounds().last;
   const release = door.eventStreams.take();
   const stream = openStream(door.limits, ": still here\n\n");
-  const { journal } = door.parts.services;
-  void follow(door, context, stream, {
-    topics,
-    cursor: after ?? journal.bounds().last,
-  }).finally(release);
+  void follow(door, context, stream, { topics, cursor }).finally(release);
   return new Response(stream.body, { headers });
 }
 
