@@ -179,6 +179,20 @@ describe("A-9 around a daemon", () => {
   );
 
   test(
+    "A-9 a start that was refused is no daemon that ended without order",
+    async () => {
+      await using home = new DaemonHome();
+      const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("") });
+      const refused = await home.json("up", "--port", String(server.port));
+      expect(refused["code"]).toBe("port_taken");
+      await server.stop(true);
+      await home.up();
+      expect((await home.run("logs", "--level", "warning")).stdout).toBe("");
+    },
+    2 * minutes,
+  );
+
+  test(
     "A-9 demo beside a daemon says what to type",
     async () => {
       await using home = new DaemonHome();

@@ -127,6 +127,7 @@ export class Daemon implements DaemonControl {
       await publishDaemonFile(disk, home, this.#file);
     } catch (error) {
       await this.#close();
+      endNodeEpoch(store, epoch);
       throw error;
     }
     log.info("started as {nodeId}, epoch {epoch}, on {url}", {
