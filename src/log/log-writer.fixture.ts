@@ -9,7 +9,7 @@ import { logTables } from "./tables.ts";
  * Writes to the log of a home for ever, in batches as a node would, and says after each what is durable:
  * "term lastIndex". Killed by its test.
  */
-const log = new LogStore(openStore(homePaths(process.argv[2]!, {}), [logTables]));
+const log = new LogStore(openStore(homePaths(process.argv[2], {}), [logTables]));
 const found = log.open(founding({ voters: ["n1"], learners: [] }, "empty"));
 let { term } = found.ballot;
 let last = found.entries.at(-1)?.index ?? found.snapshot.index;

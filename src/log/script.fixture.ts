@@ -65,7 +65,7 @@ export class Stage {
     compact: ([id, index]) =>
       this.#step(id!, (core) => core.compact(Number(index), `state ${index}`)),
     disk: ([id, order]) => this.#disk(this.#player(id), order!),
-    isolate: (ids) => void ids.forEach((id) => this.#isolated.add(id)),
+    isolate: (ids) => ids.forEach((id) => this.#isolated.add(id)),
     heal: () => this.#isolated.clear(),
     deliver: (pattern) => this.#deliver(pattern, true),
     settle: (pattern) => this.#deliver(pattern, false),
