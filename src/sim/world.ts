@@ -195,8 +195,8 @@ export class World implements Surroundings, Counter {
 
   #changeMember(): void {
     const leader = this.#anyLeader();
-    if (leader?.replica == null) return;
-    const { voters, learners } = leader.replica.core.membership;
+    if (leader === undefined) return;
+    const { voters, learners } = leader.replica!.core.membership;
     const id = this.#chance.pick(this.targets);
     const isLearner = learners.includes(id);
     const place = voters.includes(id)
@@ -221,8 +221,8 @@ export class World implements Surroundings, Counter {
 
   #transfer(): void {
     const leader = this.#anyLeader();
-    if (leader?.replica == null) return;
-    const to = this.#chance.pick(leader.replica.core.membership.voters);
+    if (leader === undefined) return;
+    const to = this.#chance.pick(leader.replica!.core.membership.voters);
     if (to === leader.id) return;
     this.#heir = to;
     leader.feed({ kind: "transfer", to });
