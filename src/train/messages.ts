@@ -61,6 +61,8 @@ const toParentSchema = v.variant("type", [
     /** Completed steps the run goes on from. */
     step: natural,
     fallBacks: v.array(v.strictObject({ rung: text, code: text, reason: text })),
+    /** The checkpoint it goes on from; its writer may have died before it could tell of it. */
+    restored: v.optional(v.strictObject({ stateDigest: text, manifestDigest: text })),
     /** What computes, as this process describes itself. */
     runtime: v.optional(runtimeManifestSchema),
   }),

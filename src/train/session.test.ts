@@ -202,3 +202,20 @@ test("T-4 a budget already spent stops before the next step and leaves a checkpo
   expect(of(messages, "finished")[0]).toMatchObject({ reason: "budget" });
   expect([...disk.files.keys()].some((path) => path.endsWith("/manifest.json"))).toBe(true);
 });
+
+test("T-7 no checkpoint is written over the one it comes from, so every parent can be found", async () => {
+  const manifest = tinyManifest();
+  const disk = new MemoryDisk();
+  const { everySteps } = manifest.checkpoints;
+  // Stopped exactly where a checkpoint was due, and again before a step was taken.
+  const first = await sit({
+    ...{ manifest, disk },
+    watch: (message) => message.type === "before-checkpoint" || message.type === "checkpoint",
+  });
+  const again = await sit({ manifest, disk, watch: ({ type }) => type === "started" });
+  const written = [...of(first, "checkpoint"), ...of(again, "checkpoint")];
+  expect(everySteps).toBeGreaterThan(0);
+  expect(written.map(({ step }) => step)).toEqual([...new Set(written.map(({ step }) => step))]);
+  const { manifestDigest, stateDigest } = written.at(-1)!;
+  expect(of(again, "started")[0]!.restored).toEqual({ stateDigest, manifestDigest });
+});

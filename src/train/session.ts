@@ -7,6 +7,7 @@ import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import type { CheckpointManifest } from "./checkpoint.ts";
 import { restoreCheckpoint, sweepTemporaries } from "./checkpoint-restore.ts";
 import { checkRoom, type CheckpointFacts, CheckpointWriter } from "./checkpoint-writer.ts";
 import type { Executor } from "./executor.ts";
@@ -75,6 +76,8 @@ class Session {
   #lastCheckpointMs = 0;
   /** The step of the last checkpoint asked for: two reasons for one step write it once. */
   #lastCheckpointStep = -1;
+  /** The checkpoint written or restored last. */
+  #newest: CheckpointManifest | null = null;
   #trainingMs = 0;
   #trainingTokens = 0;
 
@@ -101,8 +104,10 @@ class Session {
       run: this.start.run,
       planDigest: this.executor.plan.digest,
     });
-    if (restored) this.#trainer.restored(restored.manifest.step);
-    else {
+    if (restored) {
+      this.#trainer.restored(restored.manifest.step);
+      this.#newest = restored.manifest;
+    } else {
       await checkRoom(disk, this.#directory, this.executor.plan);
       await this.#trainer.initialise();
     }
@@ -114,6 +119,14 @@ class Session {
       peakFlops: this.facts.peakFlops,
       step: this.#trainer.step,
       fallBacks: [...(restored?.fallBacks ?? [])],
+      ...(restored === null
+        ? {}
+        : {
+            restored: {
+              stateDigest: restored.manifest.stateDigest,
+              manifestDigest: restored.manifest.digest,
+            },
+          }),
       ...(this.facts.runtime === undefined ? {} : { runtime: this.facts.runtime }),
     });
     if (this.#manifest.stepsOpen) await this.#fixSteps();
@@ -234,6 +247,7 @@ class Session {
     const writing = writer.write(this.#facts(step), this.#best?.step ?? null);
     if (!writing) return null;
     const { manifest, removed } = await writing;
+    this.#newest = manifest;
     this.ports.send({
       type: "checkpoint",
       step,
@@ -251,7 +265,10 @@ class Session {
   ): Promise<void> {
     this.#report();
     await writer.idle();
-    const stateDigest = await this.#write(writer, this.#trainer.step);
+    // Writing one step twice would replace the checkpoint that the second names as its parent.
+    const { step } = this.#trainer;
+    const stateDigest =
+      this.#newest?.step === step ? this.#newest.stateDigest : await this.#write(writer, step);
     const evaluation = reason === "stopped" ? null : await this.#evaluate("full", writer);
     this.ports.send({
       type: "finished",

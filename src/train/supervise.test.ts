@@ -143,6 +143,19 @@ test("T-6 everything a trainer says is recorded, and the run is completed", asyn
   expect(runs.byId("r").state).toBe("completed");
 });
 
+test("T-7 a checkpoint whose writer was killed before it could tell of it is recorded by the next", async () => {
+  const processes = trainers(({ say, die }, message) => {
+    if (message.type !== "start") return;
+    say({ ...started, step: 4, restored: { stateDigest: "s4", manifestDigest: "m4" } });
+    die("SIGKILL");
+  });
+  expect(await codeOf(supervise(processes))).toBe("trainer_crashed");
+  // Recorded once, and no progress of a trainer that dies without any of its own.
+  expect(runs.checkpoints("r")).toEqual([
+    { step: 4, stateDigest: "s4", manifestDigest: "m4", isKept: true },
+  ]);
+});
+
 test("T-6 a trainer that dies without progress is started three times and then given up", async () => {
   const processes = trainers(({ die }, message) => message.type === "start" && die("SIGSEGV"));
   const restarts: string[] = [];

@@ -230,6 +230,16 @@ class Supervisor {
     recordStart(runs, run.id, start, nowMs);
   }
 
+  /** A checkpoint that was published just before its writer was killed is recorded by whoever uses it. */
+  #recordRestored({ step, restored }: Extract<ToParent, { type: "started" }>, nowMs: number): void {
+    const { runs, run } = this.supervision;
+    if (restored === undefined) return;
+    const isKnown = runs
+      .checkpoints(run.id)
+      .some(({ manifestDigest }) => manifestDigest === restored.manifestDigest);
+    if (!isKnown) runs.recordCheckpoint(run.id, { step, ...restored }, [], nowMs);
+  }
+
   #record(message: ToParent): void {
     const { runs, run, clock } = this.supervision;
     const nowMs = clock.wallMs();
@@ -238,6 +248,7 @@ class Supervisor {
         this.#peakFlops = message.peakFlops;
         if (message.fallBacks.length > 0)
           runs.recordEvent(run.id, "fell-back", { fallBacks: message.fallBacks }, nowMs);
+        this.#recordRestored(message, nowMs);
         this.#started = message;
         // What is attested of a start names the manifest, which a time budget has yet to fix.
         if (!this.#manifest.stepsOpen) this.#recordStart(nowMs);
