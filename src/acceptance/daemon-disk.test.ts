@@ -90,7 +90,7 @@ test.skipIf(whyUnmountable !== "")(
     );
     const stepOf = async (run: string) => {
       const answer = await askSocket(home.path, "run/status", { run });
-      return answer.kind === "result" ? Number((answer.result as { step: number }).step) : 0;
+      return answer.kind === "result" ? (answer.result as { step: number }).step : 0;
     };
     await until("a checkpoint", async () => (await stepOf("main")) > 60);
     expect([await lend(), await execute("before")]).toEqual(["result", "result"]);

@@ -12,7 +12,7 @@ const training = { size: "nano", steps: 1_000_000, seed: 7, threads: 1, checkpoi
 
 const stepOf = async (home: string, run: string) => {
   const answer = await askSocket(home, "run/status", { run });
-  return answer.kind === "result" ? Number((answer.result as { step: number }).step) : -1;
+  return answer.kind === "result" ? (answer.result as { step: number }).step : -1;
 };
 
 describe("A-9 around a daemon", () => {

@@ -20,10 +20,11 @@ export class JournalWatcher {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       try {
-        const response = await fetch("http://localhost/events", {
+        const request: BunFetchRequestInit = {
           ...{ unix: join(this.home, "psionic.sock"), signal, timeout: false, keepalive: false },
           headers: { "last-event-id": this.place },
-        } as BunFetchRequestInit);
+        };
+        const response = await fetch("http://localhost/events", request);
         if (response.ok) await this.#read(response);
       } catch {
         // Nobody answers, or the daemon was killed.

@@ -73,7 +73,7 @@ const sealed = (signer: Signer, request: PeerRequest) =>
   new Uint8Array(
     frameOf(
       sealCall(signer, {
-        ...{ ...request, grant: request.grant as never, parameters: {}, rotations: [] },
+        ...{ ...request, parameters: {}, rotations: [] },
         ...{ nowMs: Date.now(), random: machineRandom },
       }),
     ),
