@@ -1,5 +1,7 @@
 import * as v from "valibot";
+import type { CommandContext } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
+import { parseAddress } from "#src/peer/address.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkMachine } from "./doctor.ts";
 
@@ -12,18 +14,50 @@ const checkShape = v.object({
 
 defineCommand({
   name: "doctor",
-  summary: "What this machine can do, and what to fix first.",
+  summary:
+    "What this machine can do, or what stands between it and another node; what to fix first.",
   access: "owner",
   flow: "start",
   computes: true,
-  parameters: v.strictObject({}),
+  parameters: v.strictObject({
+    peer: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty(),
+        v.maxLength(300),
+        v.description("look at the way to the node at this HOST:PORT instead of at the machine"),
+      ),
+    ),
+    pin: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal characters"),
+        v.description("with --peer: SHA-256 of the certificate that must show there"),
+      ),
+    ),
+    to: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^psn[a-z2-7]{32}$/, "must be a node id"),
+        v.description("with --peer: the node that must answer"),
+      ),
+    ),
+  }),
   result: v.object({
     passed: v.boolean(),
     checks: v.array(checkShape),
     machine: v.record(v.string(), v.unknown()),
   }),
-  examples: ["psionic doctor", "psionic doctor --json"],
-  async run(_parameters, { services, emit }) {
+  examples: ["psionic doctor", "psionic doctor --json", "psionic doctor --peer 10.0.0.7:7420"],
+  async run(request, context) {
+    if (request.peer !== undefined) return checkPeer({ ...request, peer: request.peer }, context);
+    const { services, emit } = context;
+    if (request.pin !== undefined || request.to !== undefined)
+      throw new Refusal(
+        "usage",
+        "--pin and --to say who must be at another node's address",
+        "give the address too: --peer HOST:PORT",
+      );
     const machine = await services.machine.facts();
     const lanes = await services.machine.lanes().catch((): readonly string[] => []);
     const checks = await checkMachine(machine, services);
@@ -51,3 +85,19 @@ defineCommand({
     result() {},
   }),
 });
+
+/** The way to another node, step by step. Refused with what stands in it (src/surface/peer/dial.ts). */
+async function checkPeer(
+  request: { readonly peer: string; readonly pin?: string; readonly to?: string },
+  { services, signal, emit }: CommandContext,
+) {
+  const { diagnosePeer } = await import("#src/surface/peer/diagnose.ts");
+  const { peer, ...wanted } = request;
+  const checks = await diagnosePeer(
+    services,
+    { place: parseAddress(peer), ...wanted },
+    { signal },
+    (check) => emit({ type: "check", ...check }),
+  );
+  return { passed: true, checks, machine: {} };
+}

@@ -42,20 +42,36 @@ defineCommand({
   access: "owner",
   flow: "node",
   parameters: v.strictObject({}),
-  result: v.object({ ...identityResult.entries, keys: v.array(keyResult) }),
+  result: v.object({
+    ...identityResult.entries,
+    keys: v.array(keyResult),
+    /** SHA-256 of the certificate other nodes pin; null before the door for them was first opened. */
+    certificate: v.nullable(v.string()),
+    /** Where they are answered now; null while they are not. */
+    peerAddress: v.nullable(v.string()),
+  }),
   examples: ["psionic identity show"],
   async run(_parameters, { services }) {
     const identity = await services.identity.open();
     const { nodeId, publicKey, bornMs } = identity;
     const keys = keysOf(identity, services.clock.wallMs());
-    return { nodeId, publicKey, bornMs, home: services.home.root, keys };
+    const { readTlsIdentity } = await import("#src/surface/peer/tls-file.ts");
+    const { findRunningDaemon } = await import("./daemon/daemon-file.ts");
+    const daemon = services.daemon?.file ?? (await findRunningDaemon(services.home));
+    return {
+      ...{ nodeId, publicKey, bornMs, home: services.home.root, keys },
+      certificate: (await readTlsIdentity(services))?.fingerprint ?? null,
+      peerAddress: daemon?.peer?.address ?? null,
+    };
   },
   view: (screen) => ({
-    result({ nodeId, publicKey, bornMs, home, keys }) {
+    result({ nodeId, publicKey, bornMs, home, keys, certificate, peerAddress }) {
       screen.print(`node   ${nodeId}`);
       screen.print(`key    ${publicKey}`);
       screen.print(`born   ${new Date(bornMs).toISOString()}`);
       screen.print(`home   ${home}`);
+      if (certificate !== null) screen.print(`pin    ${certificate}`);
+      if (peerAddress !== null) screen.print(`peers  ${peerAddress}`);
       for (const { key, standing, rotatedMs, overlapUntilMs } of keys.slice(0, -1)) {
         const [rotated, until] = [rotatedMs, overlapUntilMs].map((ms) =>
           new Date(ms ?? 0).toISOString(),

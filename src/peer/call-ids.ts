@@ -18,6 +18,12 @@ export const peerTables: TableSet = {
        sent_ms INTEGER NOT NULL,
        UNIQUE (key, call_id)
      ) STRICT;`,
+    // The certificate a person confirmed for a node (src/peer/pins.ts).
+    `CREATE TABLE peer_certificate (
+       id INTEGER PRIMARY KEY AUTOINCREMENT,
+       node_id TEXT NOT NULL UNIQUE,
+       certificate TEXT NOT NULL
+     ) STRICT;`,
   ],
 };
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { canonicalText } from "#src/codec/digest.ts";
+import { canonicalText, type Digest } from "#src/codec/digest.ts";
 import type { Random } from "#src/port/random.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -7,6 +7,7 @@ import type { PeerTrust, Signer } from "./envelope.ts";
 import { keyInUse } from "./key-in-use.ts";
 import {
   callIdShape,
+  digestShape,
   keyShape,
   meshIdShape,
   nodeIdShape,
@@ -22,7 +23,7 @@ import {
 } from "./signed-document.ts";
 
 /**
- * Who is there: the first exchange over a pipe. The caller sends a fresh challenge and the node signs
+ * Who is there: the first exchange over a line. The caller sends a fresh challenge and the node signs
  * it with what it is, so a recorded hello proves nothing to the next caller.
  */
 
@@ -43,6 +44,8 @@ const helloSchema = v.strictObject({
   rotations: rotationsShape,
   /** The mesh the node belongs to. */
   mesh: meshIdShape,
+  /** Over a network: SHA-256 of the TLS certificate of the connection, as the sender sees it. */
+  certificate: v.optional(digestShape),
   signature: signatureShape,
 });
 
@@ -67,7 +70,11 @@ export function isHelloQuestion(document: JsonObject): boolean {
 export function answerHello(
   question: JsonObject,
   self: Signer,
-  facts: { readonly rotations: readonly Receipt[]; readonly mesh: string },
+  facts: {
+    readonly rotations: readonly Receipt[];
+    readonly mesh: string;
+    readonly certificate?: Digest;
+  },
 ): Uint8Array {
   const parsed = v.safeParse(questionSchema, question);
   if (!parsed.success) throw malformed(parsed.issues[0].message);
@@ -102,10 +109,24 @@ export function readHello(
   return hello;
 }
 
+/**
+ * Refuses a hello that was signed for another connection than the one it came over, with
+ * `channel_unbound`: somebody with a certificate of his own stands in between and passes things on.
+ */
+export function checkChannel(hello: Hello, certificate: Digest): void {
+  if (hello.certificate === certificate) return;
+  throw new Refusal(
+    "channel_unbound",
+    `${hello.sender} did not sign the certificate of this connection: something stands in between`,
+    "compare the fingerprint with `psionic identity show` on that machine, and pin that one with --pin",
+    { nodeId: hello.sender, seen: certificate, signed: hello.certificate ?? null },
+  );
+}
+
 function forged(why: string): Refusal {
   return new Refusal(
     "hello_forged",
     `who is at the other end cannot be proved: ${why}`,
-    "check the command line after --via: it must end in `psionic peer pipe` and nothing may change what passes",
+    "check the command line after --via, which must end in `psionic peer pipe`, or the address after --at; nothing may change what passes",
   );
 }

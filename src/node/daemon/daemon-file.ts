@@ -19,6 +19,8 @@ const daemonFileShape = v.object({
   /** Absolute path of the socket on which the owner is known by locality. */
   socket: v.string(),
   version: v.string(),
+  /** Where other nodes are answered, and the certificate they must see; absent while that is off. */
+  peer: v.optional(v.object({ address: v.string(), fingerprint: v.string() })),
 });
 
 export type DaemonFile = v.InferOutput<typeof daemonFileShape>;

@@ -36,6 +36,8 @@ export interface DaemonOptions {
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
+  /** Where other nodes are answered; null for nowhere. */
+  readonly peer: { readonly host: string; readonly port: number } | null;
   readonly version: string;
   readonly assets: ReadonlyMap<string, Asset>;
 }
@@ -52,7 +54,7 @@ export class Daemon implements DaemonControl {
   readonly services: Services;
   readonly #children: CommandChildren;
   readonly #askStop: (drainMs: number) => void;
-  readonly #listeners: Listener[] = [];
+  readonly #listeners: Pick<Listener, "stop">[] = [];
   #file: DaemonFile | null = null;
   #nodeId = "";
   #epoch = 0;
@@ -113,6 +115,7 @@ export class Daemon implements DaemonControl {
       const { host, port } = options;
       const tcp = listenHttp(parts, { host, port });
       this.#listeners.push(tcp, listenHttp(parts, { socket }));
+      const peer = await this.#listenPeers();
       const startedMs = Math.floor(clock.wallMs());
       this.#file = {
         pid: process.pid,
@@ -121,6 +124,7 @@ export class Daemon implements DaemonControl {
         url: tcp.url ?? "",
         socket,
         version: options.version,
+        ...(peer === null ? {} : { peer }),
       };
       const { version } = options;
       journal.append("daemon.started", "", { epoch, pid: process.pid, version, isAfterOrder });
@@ -175,6 +179,27 @@ export class Daemon implements DaemonControl {
     await this.#close();
     endNodeEpoch(this.services.store, this.epoch);
     log.info("stopped");
+  }
+
+  /** Opens the door for other nodes on the network, where it is wanted. */
+  async #listenPeers(): Promise<DaemonFile["peer"] | null> {
+    const { services, options } = this;
+    if (options.peer === null) return null;
+    const { listenPeers } = await import("#src/surface/peer/listen.ts");
+    const { openTlsIdentity } = await import("#src/surface/peer/tls-file.ts");
+    const tls = await openTlsIdentity(services, this.nodeId);
+    const { isolate } = this.#children;
+    const listener = listenPeers(
+      {
+        ...{ services, tls },
+        answer: peerAnswers({ registry: options.registry, services, isolate }),
+        draining: () => this.#isDraining,
+        onBug: (error) => log.error("bug at the door for other nodes", { error }),
+      },
+      options.peer,
+    );
+    this.#listeners.push(listener);
+    return { address: listener.address, fingerprint: tls.fingerprint };
   }
 
   async #close(): Promise<void> {

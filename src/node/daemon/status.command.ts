@@ -27,7 +27,11 @@ const result = v.object({
   state: v.picklist(["running", "stopped"]),
   node: v.nullable(v.object({ nodeId: v.string(), epoch: v.number(), homePath: v.string() })),
   daemon: v.nullable(
-    v.object({ pid: v.number(), startedMs: v.number(), url: v.string(), version: v.string() }),
+    v.object({
+      ...{ pid: v.number(), startedMs: v.number(), url: v.string(), version: v.string() },
+      /** Where other nodes are answered, and the certificate to pin; null while that is off. */
+      peer: v.nullable(v.object({ address: v.string(), fingerprint: v.string() })),
+    }),
   ),
   machine: v.object({
     operatingSystem: v.string(),
@@ -66,6 +70,7 @@ defineCommand({
               startedMs: daemon.startedMs,
               url: daemon.url,
               version: daemon.version,
+              peer: daemon.peer ?? null,
             },
       machine: await services.machine.facts(),
       disk: diskOf(services),
@@ -131,6 +136,7 @@ function statusLines(status: Result): string[] {
       ? "node      none yet; psionic init makes one"
       : `node      ${node.nodeId}, epoch ${node.epoch}`,
     ...(node === null ? [] : [`home      ${node.homePath}`]),
+    ...peersLines(daemon),
     `machine   ${machine.processor}, ${machine.coreCount} cores, ${bytesText(machine.freeMemoryBytes)} of ${bytesText(machine.memoryBytes)} memory free`,
     `disk      ${bytesText(disk.freeBytes)} of ${bytesText(disk.totalBytes)} free`,
     ...(runs.active.length === 0 ? [`runs      ${runs.count}, none training`] : []),
@@ -143,4 +149,9 @@ function statusLines(status: Result): string[] {
       `          ${hint}`,
     ]),
   ];
+}
+
+function peersLines(daemon: Result["daemon"]): string[] {
+  const peer = daemon?.peer ?? null;
+  return peer === null ? [] : [`peers     ${peer.address}, certificate ${peer.fingerprint}`];
 }

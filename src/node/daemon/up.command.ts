@@ -28,13 +28,31 @@ const parameters = v.strictObject({
     ),
     7421,
   ),
+  peerPort: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(0),
+      v.maxValue(65_535),
+      v.description(
+        "answer other nodes on this port too, encrypted; 0 for any free one; off without it",
+      ),
+    ),
+  ),
+  peerHost: v.optional(
+    v.pipe(v.string(), v.nonEmpty(), v.description("with --peer-port: the address it listens on")),
+    "127.0.0.1",
+  ),
   detach: v.optional(
     v.pipe(v.boolean(), v.description("return when the daemon answers, and leave it running")),
     false,
   ),
   drain: drainParameter,
   allowRemote: v.optional(
-    v.pipe(v.boolean(), v.description("let --host be an address that other machines reach")),
+    v.pipe(
+      v.boolean(),
+      v.description("let --host or --peer-host be an address that other machines reach"),
+    ),
     false,
   ),
   logLevel: v.optional(
@@ -130,6 +148,8 @@ async function runInForeground(request: Parameters, context: CommandContext): Pr
       registry: services.registry,
       host: request.host,
       port: request.port,
+      peer:
+        request.peerPort === undefined ? null : { host: request.peerHost, port: request.peerPort },
       version: (await buildInfo()).version,
       assets: webAssets(),
     });
@@ -181,7 +201,14 @@ async function takeHome({ services }: CommandContext): Promise<DaemonFile | null
   }
 }
 
-function checkHost({ host, allowRemote }: Parameters): void {
+function checkHost({ host, peerHost, allowRemote }: Parameters): void {
+  if (!allowRemote && !isLoopback(peerHost))
+    throw new Refusal(
+      "host_not_loopback",
+      `${peerHost} is no loopback address: other machines may reach the door for nodes there`,
+      "keep 127.0.0.1, or add --allow-remote; --host stays as it is",
+      { host: peerHost },
+    );
   if (allowRemote || isLoopback(host)) return;
   throw new Refusal(
     "host_not_loopback",
@@ -192,9 +219,11 @@ function checkHost({ host, allowRemote }: Parameters): void {
 }
 
 /** The same request as words, for the process that does it. */
-function wordsOf({ host, port, drain, allowRemote, logLevel }: Parameters): string[] {
+function wordsOf(request: Parameters): string[] {
+  const { host, port, peerHost, peerPort, drain, allowRemote, logLevel } = request;
   return [
     ...["--host", host, "--port", String(port), "--drain", drain, "--log-level", logLevel],
+    ...(peerPort === undefined ? [] : ["--peer-host", peerHost, "--peer-port", String(peerPort)]),
     ...(allowRemote ? ["--allow-remote"] : []),
   ];
 }

@@ -81,4 +81,58 @@ export const peerCodes = {
     false,
     "Replies to a call were lost, moved, repeated or cut off on the way. The command may have run; look at the other node before calling again.",
   ),
+  channel_unbound: entry(
+    13,
+    502,
+    false,
+    "The node did not sign the certificate that this connection has: a machine in between ends the encryption and passes things on. Compare the fingerprint with `psionic identity show` on that machine.",
+  ),
+  certificate_unpinned: entry(
+    13,
+    409,
+    false,
+    "The certificate at that address was never confirmed. Compare the fingerprint with `psionic identity show` on that machine, then give it with --pin; it is remembered for that node.",
+  ),
+  certificate_changed: entry(
+    13,
+    409,
+    false,
+    "The certificate at that address is another one than the one that was pinned. Another machine answers, something stands in between, or the node's home was made anew.",
+  ),
+  peer_name_unknown: entry(
+    15,
+    502,
+    true,
+    "The name of the machine does not resolve to an address. Check its spelling, or give the address itself.",
+  ),
+  peer_port_closed: entry(
+    15,
+    502,
+    true,
+    "The machine answered that nothing listens on that port. Start the node there with `psionic up --peer-port PORT`, and check the port.",
+  ),
+  peer_silent: entry(
+    15,
+    502,
+    true,
+    "Nothing came back from that address: the machine is off or unreachable, or a firewall drops what is sent to that port.",
+  ),
+  peer_not_tls: entry(
+    15,
+    502,
+    false,
+    "Something listens there that does not speak TLS. The peer port is the one after --peer-port, not the port of the page.",
+  ),
+  peer_not_psionic: entry(
+    15,
+    502,
+    false,
+    "Something listens there that speaks TLS and is no node. Check the port: `psionic status` on that machine shows the address for peers.",
+  ),
+  peer_version: entry(
+    15,
+    502,
+    false,
+    "The node at that address speaks another version of the calls between nodes. Bring both machines to the same version of psionic.",
+  ),
 } as const satisfies Record<string, CodeEntry>;

@@ -1,0 +1,54 @@
+import type { Clock } from "#src/port/clock.ts";
+import type { PeerLimits } from "./limits.ts";
+
+/** What the listener needs of a WebSocket. */
+export interface GuestSocket {
+  sendBinary(bytes: Uint8Array): number;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+}
+
+/** One connection of another node, as the door keeps book on it. */
+export class Guest {
+  /** Aborted when the connection or the door ends; its commands stop. */
+  readonly gone = new AbortController();
+  socket: GuestSocket | null = null;
+  /** Node id of who is there; null until it is proved. */
+  nodeId: string | null = null;
+  isStranger = true;
+  callCount = 0;
+  usedMs: number;
+  readonly openedMs: number;
+  #allowance: number;
+  #refilledMs: number;
+
+  constructor(
+    /** What this node asked the other end to sign. */
+    readonly challenge: string,
+    private readonly limits: PeerLimits,
+    private readonly clock: Pick<Clock, "monotonicMs">,
+  ) {
+    this.openedMs = this.usedMs = this.#refilledMs = clock.monotonicMs();
+    this.#allowance = limits.callBurst;
+  }
+
+  /** True while the other end keeps to its rate. */
+  spendCall(): boolean {
+    const nowMs = this.clock.monotonicMs();
+    const refill = ((nowMs - this.#refilledMs) / 1000) * this.limits.callsPerSecond;
+    this.#allowance = Math.min(this.limits.callBurst, this.#allowance + refill) - 1;
+    this.#refilledMs = this.usedMs = nowMs;
+    return this.#allowance >= 0;
+  }
+
+  /** True when it has been silent for longer than it may. */
+  isOverdue(): boolean {
+    const nowMs = this.clock.monotonicMs();
+    if (this.nodeId === null) return nowMs - this.openedMs > this.limits.handshakeMs;
+    return this.callCount === 0 && nowMs - this.usedMs > this.limits.idleMs;
+  }
+
+  send(document: Uint8Array): void {
+    this.socket?.sendBinary(document);
+  }
+}

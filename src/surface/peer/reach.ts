@@ -1,0 +1,138 @@
+import { lookup } from "node:dns/promises";
+import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { addressText, type PeerAddress } from "#src/peer/address.ts";
+import { fingerprintOf } from "#src/peer/certificate.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+
+/** How long each step of reaching another node may take. */
+export const stepPatienceMs = 5_000;
+/** Addresses of one name that are tried. */
+const addressMaximum = 4;
+
+/** What stands at an address, seen and not yet believed. */
+export interface SeenCertificate {
+  /** The IP address that took the connection. */
+  readonly address: string;
+  readonly fingerprint: string;
+  readonly pem: string;
+}
+
+/** Told of every step that went well. */
+export type OnPassed = (step: string, found: string) => void;
+
+/**
+ * Looks who listens at an address, down to its certificate. Refusals: `peer_name_unknown`,
+ * `peer_port_closed`, `peer_silent`, `peer_not_tls`.
+ */
+export async function seeCertificate(
+  place: PeerAddress,
+  passed: OnPassed,
+  patienceMs: number = stepPatienceMs,
+): Promise<SeenCertificate> {
+  const addresses = await resolveName(place);
+  passed("name", addresses.join(", "));
+  let failure: unknown;
+  for (const address of addresses.slice(0, addressMaximum)) {
+    let socket: Socket;
+    try {
+      socket = await connectTcp(place, address, patienceMs);
+    } catch (error) {
+      failure ??= error;
+      continue;
+    }
+    passed("port", `${addressText({ host: address, port: place.port })} is open`);
+    const der = await certificateOf(socket, place, patienceMs);
+    const fingerprint = fingerprintOf(der);
+    const body = Buffer.from(der).toString("base64").replace(/.{64}/g, "$&\n");
+    const pem = `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`;
+    passed("tls", `certificate ${fingerprint}`);
+    return { address, fingerprint, pem };
+  }
+  throw failure;
+}
+
+async function resolveName({ host }: PeerAddress): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  try {
+    const found = await lookup(host, { all: true });
+    if (found.length > 0) return [...new Set(found.map(({ address }) => address))];
+  } catch {
+    // Whatever the resolver says, the name gives no address.
+  }
+  throw new Refusal(
+    "peer_name_unknown",
+    `the name ${host} does not resolve to an address`,
+    "check its spelling, or write the address itself, such as 10.0.0.7:7420",
+    { host },
+  );
+}
+
+function connectTcp(place: PeerAddress, address: string, patienceMs: number): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = connect({ host: address, port: place.port });
+  const late = setTimeout(() => fail(silent(place, "")), patienceMs);
+  const fail = (refusal: Refusal) => {
+    clearTimeout(late);
+    socket.destroy();
+    reject(refusal);
+  };
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    fail(error.code === "ECONNREFUSED" ? closed(place) : silent(place, error.code ?? ""));
+  });
+  socket.once("connect", () => {
+    clearTimeout(late);
+    resolve(socket);
+  });
+  return promise;
+}
+
+function closed(place: PeerAddress): Refusal {
+  return new Refusal(
+    "peer_port_closed",
+    `nothing listens on ${addressText(place)}`,
+    `start the node there with \`psionic up --peer-port ${place.port}\`; \`psionic status\` there shows its address`,
+    { ...place },
+  );
+}
+
+function silent(place: PeerAddress, code: string): Refusal {
+  return new Refusal(
+    "peer_silent",
+    `${addressText(place)} does not answer${code === "" ? " in time" : ` (${code})`}`,
+    `check that the machine is on, and that its firewall lets TCP port ${place.port} in`,
+    { ...place, code },
+  );
+}
+
+/** The certificate the other end shows, without believing it. */
+function certificateOf(
+  socket: Socket,
+  place: PeerAddress,
+  patienceMs: number,
+): Promise<Uint8Array> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const tls = connectTls({ socket, rejectUnauthorized: false, servername: "psionic" });
+  const late = setTimeout(() => reject(notTls(place, "it does not answer in time")), patienceMs);
+  tls.on("error", (error: Error) => reject(notTls(place, error.message)));
+  tls.on("close", () => reject(notTls(place, "it closed the connection")));
+  tls.once("secureConnect", () => {
+    const { raw } = tls.getPeerCertificate(false);
+    if (raw === undefined) reject(notTls(place, "it shows no certificate"));
+    else resolve(raw);
+  });
+  return promise.finally(() => {
+    clearTimeout(late);
+    tls.destroy();
+    socket.destroy();
+  });
+}
+
+function notTls(place: PeerAddress, why: string): Refusal {
+  return new Refusal(
+    "peer_not_tls",
+    `what listens on ${addressText(place)} does not speak TLS: ${why}`,
+    "check the port: peers are answered on the one after --peer-port, not on that of the page",
+    { ...place, why },
+  );
+}
