@@ -20,7 +20,7 @@ describe("C-10 simulation", () => {
     expect(commits).toBeGreaterThan(5_000);
     expect(faultKinds.filter((kind) => faultsFired[kind] === 0)).toEqual([]);
     expect(probeNames.filter((name) => probes[name] === 0)).toEqual([]);
-  });
+  }, 60_000);
 
   test("C-10 seeds that once failed, or reach what few reach, pass", () => {
     const lines = readFileSync(join(fixtures, "seeds.txt"), "utf8").split("\n");
@@ -30,7 +30,7 @@ describe("C-10 simulation", () => {
       const result = simulate({ ...plain, seed: Number(seed), ticks: Number(ticks) });
       expect([seed, result.reason]).toEqual([seed, null]);
     }
-  });
+  }, 60_000);
 
   test("C-10 a seed means the same every time and in every process", async () => {
     const options = { ...plain, seed: 11 };
