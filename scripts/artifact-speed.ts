@@ -54,7 +54,7 @@ async function measure(megabytes: number, rounds: number): Promise<void> {
     const writer = Bun.file(source).writer();
     for (let written = 0; written < sizeBytes; written += piece.length) {
       new DataView(piece.buffer).setFloat64(0, written);
-      writer.write(piece.slice(0, Math.min(piece.length, sizeBytes - written)));
+      void writer.write(piece.slice(0, Math.min(piece.length, sizeBytes - written)));
       await writer.flush();
     }
     await writer.end();

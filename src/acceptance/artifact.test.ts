@@ -142,7 +142,7 @@ describe("W-5 artifacts, the executable", () => {
     });
     const vanishing = Bun.listen({
       ...{ port: 0, hostname: "127.0.0.1" },
-      socket: { data: (socket) => void socket.terminate() },
+      socket: { data: (socket) => socket.terminate() },
     });
     const from = [`http://127.0.0.1:${liar.port}`, `http://127.0.0.1:${vanishing.port}`, source];
     const words = from.flatMap((each) => ["--from", each]);

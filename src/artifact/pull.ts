@@ -164,10 +164,10 @@ class Pull {
   async #fetchAll(missing: readonly ChunkPlace[]): Promise<void> {
     const queue = missing[Symbol.iterator]();
     const largest = missing.reduce((most, { sizeBytes }) => Math.max(most, sizeBytes), 0);
-    let failure: unknown = null;
+    const failures: unknown[] = [];
     const work = async () => {
       const buffer = new Uint8Array(largest);
-      while (failure === null) {
+      while (failures.length === 0) {
         const next = queue.next();
         if (next.done === true) return;
         await this.#fetchOne(next.value, buffer.subarray(0, next.value.sizeBytes));
@@ -175,17 +175,17 @@ class Pull {
     };
     const workers = Array.from({ length: Math.min(this.limits.concurrency, missing.length) }, () =>
       work().catch((error: unknown) => {
-        failure ??= error;
+        failures.push(error);
       }),
     );
     await Promise.all(workers);
-    if (failure === null) return this.#record();
+    if (failures.length === 0) return this.#record();
     try {
       this.#record();
     } catch {
       // The files are there all the same, and why the pull failed is what counts.
     }
-    throw failure;
+    throw failures[0];
   }
 
   async #fetchOne(place: ChunkPlace, buffer: Uint8Array): Promise<void> {

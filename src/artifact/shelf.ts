@@ -132,7 +132,7 @@ export class Shelf {
       if (pointer !== null) this.pointers.put(pointer);
       this.parts.store().run("DELETE FROM artifact_pull WHERE artifact = ?", named.digest);
       this.parts.journal().append(`artifact.${origin}`, named.digest, { sizeBytes, name });
-      receipts.append(`artifact.${origin}`, named.digest, body as never);
+      receipts.append(`artifact.${origin}`, named.digest, body);
     });
   }
 

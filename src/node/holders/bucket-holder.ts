@@ -60,7 +60,7 @@ export class BucketHolder implements Holder {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
-        gathered.add(value as Uint8Array);
+        gathered.add(value);
       }
       signal.throwIfAborted();
     } catch (error) {
