@@ -60,6 +60,26 @@ export function armBinaryPath(): Promise<string> {
   return buildOnce("psionic-linux-arm64", ["--target", "linux-arm64"]);
 }
 
+/**
+ * How many times as long as an empty program of the same Bun a command takes to start and end, each at its
+ * best of `attempts` taken in turn: a busy machine slows both.
+ */
+export function startRatio(command: readonly string[], attempts = 12): number {
+  const timed = (words: readonly string[]): number => {
+    const startedMs = performance.now();
+    const child = Bun.spawnSync([...words], { cwd: root, stdout: "ignore", stderr: "pipe" });
+    const durationMs = performance.now() - startedMs;
+    if (child.exitCode !== 0) throw new Error(child.stderr.toString());
+    return durationMs;
+  };
+  const best = { empty: Infinity, command: Infinity };
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    best.empty = Math.min(best.empty, timed([process.execPath, "-e", "0"]));
+    best.command = Math.min(best.command, timed(command));
+  }
+  return best.command / best.empty;
+}
+
 /** A folder that is removed when the scope that declared it with `using` ends. */
 export class TemporaryFolder implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "psionic-acceptance-"));

@@ -11,6 +11,7 @@ import {
   runUnderQemu,
   TemporaryFolder,
   whyNoArm,
+  startRatio,
 } from "./binary.ts";
 
 interface BuildInfo {
@@ -37,20 +38,10 @@ describe("the executable", () => {
     }
   });
 
-  test("version starts in under 50 ms through the launcher at its best of ten", async () => {
+  test("version starts through the launcher within a few starts of an empty program", async () => {
     await binaryPath();
-    const durations: number[] = [];
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const startedMs = performance.now();
-      const { exitCode, stderr } = Bun.spawnSync([join(root, "psionic"), "version"], {
-        stdout: "pipe",
-        stderr: "pipe",
-      });
-      durations.push(performance.now() - startedMs);
-      // A source saved while the tests run makes the launcher build; that start is not measured.
-      expect(exitCode, stderr.toString()).toBe(0);
-    }
-    expect(Math.min(...durations)).toBeLessThan(50);
+    // A source saved while the tests run makes the launcher build; of several starts one is without.
+    expect(startRatio([join(root, "psionic"), "version"])).toBeLessThan(10);
   });
 
   test("neither .env nor bunfig.toml of the folder it is started in has a say", async () => {

@@ -2,7 +2,8 @@ import * as v from "valibot";
 import type { Event } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { evaluatePolicy } from "./evaluate.ts";
-import { referenceOf, type Outcome, type PolicyContent } from "./policy.ts";
+import { referenceOf } from "./policy.ts";
+import { type Outcome, type PolicyContent } from "./policy-schema.ts";
 import { builtInSignals, checkSignals, knownSignals } from "./signals.ts";
 
 /** Most cases one test takes. */

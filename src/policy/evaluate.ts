@@ -1,5 +1,5 @@
 import { checkExpression } from "./expression.ts";
-import type { Outcome, PolicyContent, Rule } from "./policy.ts";
+import type { Outcome, PolicyContent, Rule } from "./policy-schema.ts";
 import { knownSignals, type Signal, type Signals, type SignalType } from "./signals.ts";
 
 /** What a policy says to signals, and why. The same policy and signals always give the same. */

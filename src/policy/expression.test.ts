@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { evaluatePolicy } from "./evaluate.ts";
 import { checkExpression, ExpressionFault } from "./expression.ts";
-import { checkPolicy, stepMaximum, type PolicyContent } from "./policy.ts";
+import { checkPolicy } from "./policy.ts";
+import { stepMaximum, type PolicyContent } from "./policy-schema.ts";
 import { drawnSignals, outcomesDigest, refusalOf, sample } from "./policy.fixture.ts";
 import {
   knownSignals,

@@ -1,6 +1,7 @@
 import { Environment, ParseError, type ASTNode } from "@marcbachmann/cel-js";
 import { nearest } from "#src/command/nearest.ts";
 import { listMaximum, whyNotDeclarable, type SignalType } from "./signals.ts";
+import { expressionMaximum } from "./policy-schema.ts";
 
 /**
  * Expressions of policies: the part of the Common Expression Language (CEL) that is total and
@@ -9,8 +10,6 @@ import { listMaximum, whyNotDeclarable, type SignalType } from "./signals.ts";
  * expression has a bound on its steps, counted before it ever runs.
  */
 
-/** Longest expression, in characters. */
-export const expressionMaximum = 2_048;
 /** Most parts (operators, names, literals) of one expression, and how deep they may nest. */
 const limits = {
   maxAstNodes: 256,

@@ -11,14 +11,12 @@ import {
   contentDigest,
   contentOf,
   policyDigest,
-  policySchema,
   readReference,
   referenceOf,
   signatureHolds,
   signPolicy,
-  type Policy,
-  type PolicyContent,
 } from "./policy.ts";
+import { policySchema, type Policy, type PolicyContent } from "./policy-schema.ts";
 
 /** A policy of this node with the digest attestations name. */
 export interface StoredPolicy {

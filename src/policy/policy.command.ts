@@ -2,7 +2,7 @@ import * as v from "valibot";
 import type { CommandContext, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { policyFileMaximum, policySchema } from "./policy.ts";
+import { policyFileMaximum, policySchema } from "./policy-schema.ts";
 
 const file = (what: string) =>
   v.pipe(v.string(), v.nonEmpty(), v.maxLength(4096), v.description(what));

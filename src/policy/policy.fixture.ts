@@ -13,7 +13,8 @@ import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { Attestation } from "./attestation.ts";
 import { evaluatePolicy } from "./evaluate.ts";
-import { parsePolicy, type PolicyContent } from "./policy.ts";
+import { parsePolicy } from "./policy.ts";
+import { type PolicyContent } from "./policy-schema.ts";
 import { addPolicy } from "./policy-store.ts";
 import { signalsDigestOf, type Signals } from "./signals.ts";
 // oxlint-disable import/no-unassigned-import -- declaring is what importing a command file does

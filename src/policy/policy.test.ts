@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { signingKeyFromSeed } from "#src/receipt/signature.ts";
-import { contentDigest, parsePolicy, policyDigest, signPolicy, type Policy } from "./policy.ts";
+import { contentDigest, parsePolicy, policyDigest, signPolicy } from "./policy.ts";
+import { type Policy } from "./policy-schema.ts";
 import { loadPolicy } from "./policy-store.ts";
 import { owner, peer, PolicyNode, refusalOf, sample, sampleText } from "./policy.fixture.ts";
 

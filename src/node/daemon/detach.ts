@@ -8,7 +8,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { fileFailure } from "../file-failure.ts";
 import { started } from "../processes.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
-import { prepareLogs } from "./log.ts";
+import { prepareLogs } from "./log-files.ts";
 import { ownCommand } from "./own-command.ts";
 
 /** How long a daemon may take until it answers. */

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { logFileMaximum } from "./log.ts";
+import { logFileMaximum } from "./log-files.ts";
 import { type LogEntry, logLevels, type LogLevel } from "./log-record.ts";
 
 /** Bytes read at a time by a follower; more comes with its next look. */

@@ -7,7 +7,8 @@ import { getLogger, type LogRecord } from "@logtape/logtape";
 import { homePaths } from "../home.ts";
 import { LogReader } from "./log-reader.ts";
 import { formatJsonLine, formatTextLine, type LogEntry, type LogLevel } from "./log-record.ts";
-import { logFileMaximum, logPath, openLog } from "./log.ts";
+import { logFileMaximum, logPath } from "./log-files.ts";
+import { openLog } from "./log.ts";
 
 let folder: string;
 beforeEach(() => {

@@ -1,30 +1,9 @@
-import { mkdirSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { writeSync } from "node:fs";
 import { getRotatingFileSink } from "@logtape/file";
 import { configure, dispose, getLogger, type LogRecord } from "@logtape/logtape";
 import type { HomePaths } from "#src/command/services.ts";
-import { fileFailure } from "../file-failure.ts";
-import { prepareHome } from "../home.ts";
+import { logFileMaximum, logFileMaximumBytes, logPath, prepareLogs } from "./log-files.ts";
 import { formatJsonLine, formatTextLine, type LogLevel } from "./log-record.ts";
-
-/** A log file of this size is set aside as `psionic.log.1`. */
-export const logFileMaximumBytes = 8 * 1024 * 1024;
-/** Files set aside that are kept; older ones are overwritten. */
-export const logFileMaximum = 4;
-
-export const logPath = (home: HomePaths) => join(home.root, "logs", "psionic.log");
-
-/** Makes the folder of the logs, the owner's alone. */
-export function prepareLogs(home: HomePaths): string {
-  prepareHome(home);
-  const folder = join(home.root, "logs");
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw fileFailure(error, "make directory", folder);
-  }
-  return folder;
-}
 
 /** The daemon's log while it is open. */
 export interface OpenLog {

@@ -3,7 +3,7 @@ import { defineCommand } from "#src/command/registry.ts";
 import { printable } from "#src/surface/cli/printable.ts";
 import { LogReader } from "./log-reader.ts";
 import { entryText, type LogEntry, logLevels } from "./log-record.ts";
-import { logPath } from "./log.ts";
+import { logPath } from "./log-files.ts";
 
 /** How often a follower looks. */
 const lookMs = 200;
