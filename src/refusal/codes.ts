@@ -1,5 +1,6 @@
 import { artifactCodes } from "./codes/artifact.ts";
 import { callCodes } from "./codes/call.ts";
+import { clusterCodes } from "./codes/cluster.ts";
 import { daemonCodes } from "./codes/daemon.ts";
 import { dataCodes } from "./codes/data.ts";
 import { grantCodes } from "./codes/grant.ts";
@@ -31,6 +32,7 @@ export const codes = {
   ...trainingCodes,
   ...logCodes,
   ...artifactCodes,
+  ...clusterCodes,
 } as const satisfies Record<string, CodeEntry>;
 
 export type RefusalCode = keyof typeof codes;

@@ -41,7 +41,7 @@ export class Checks {
     readonly probes: Count<ProbeName>,
     sessionMaximum: number,
   ) {
-    this.reference = new Reference(sessionMaximum);
+    this.reference = new Reference(sessionMaximum, probes);
   }
 
   /** After a node took a step; `applied` where its state changed. */

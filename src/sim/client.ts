@@ -16,11 +16,15 @@ export interface Counter {
   leader(isNewest: boolean): string | undefined;
   /** The highest index at which anything was answered: nothing that begins later may lie before it. */
   floor: number;
+  /** A command for the mesh as it is now; null where the ledger's turn is. */
+  meshBody(): string | null;
 }
 
 interface Operation {
   readonly kind: "open" | "write" | "read";
   readonly key: string;
+  /** What is submitted, each time the same. */
+  readonly body: string;
   floor: number;
 }
 
@@ -50,7 +54,9 @@ export class Client {
     const needsSession = kind === "write" && this.#session === 0;
     if (kind === "write" && !needsSession) this.#number++;
     const key = this.#chance.pick(keys);
-    this.#operation = { kind: needsSession ? "open" : kind, key, floor: this.counter.floor };
+    const body = this.counter.meshBody() ?? bodyOf(key, this.number * 1_000_000 + this.doneCount);
+    const { floor } = this.counter;
+    this.#operation = { kind: needsSession ? "open" : kind, key, body, floor };
     this.#try();
   }
 
@@ -82,10 +88,9 @@ export class Client {
     });
   }
 
-  #ask({ kind, key }: Operation): Ask {
+  #ask({ kind, key, body }: Operation): Ask {
     if (kind === "read") return (request) => ({ kind: "read", request, question: key });
     const [session, number] = [this.#session, this.#number];
-    const body = bodyOf(key, this.number * 1_000_000 + this.doneCount);
     return (request) => ({
       kind: "submit",
       request,

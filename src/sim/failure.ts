@@ -37,6 +37,8 @@ export const checkerNames = [
   "one-member-change",
   /** Once faults stop, commands are committed and all members have equal state. */
   "liveness",
+  /** What a mesh promises holds after every event, in every node. */
+  "mesh-holds",
   /** The program's own assertions. */
   "assertions",
 ] as const;

@@ -47,6 +47,31 @@ export const probeNames = [
   "old-terms-committed",
   /** Inputs arrived while a write was under way. */
   "step-during-write",
+  /** A newcomer was admitted; or again, after it had left or was evicted. */
+  "mesh-joined",
+  "mesh-joined-again",
+  /** A member came back after its lease had run out. */
+  "mesh-returned",
+  "mesh-drained",
+  "mesh-left",
+  "mesh-evicted",
+  "mesh-lease-expired",
+  "mesh-order-given",
+  /** A new leader's clock was behind the mesh's time. */
+  "mesh-leader-clock-behind",
+  /** Events without effect, by why. */
+  "mesh-token-used",
+  "mesh-token-expired",
+  "mesh-token-wrong",
+  "mesh-wrong",
+  "mesh-node-duplicate",
+  "mesh-epoch-stale",
+  "mesh-clock-skewed",
+  "mesh-version-unfit",
+  "mesh-fence-stale",
+  "mesh-lease-live",
+  "mesh-scope-lacking",
+  "mesh-manifest-outside",
 ] as const;
 
 export type ProbeName = (typeof probeNames)[number];

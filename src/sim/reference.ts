@@ -1,10 +1,17 @@
 import type { Entry } from "#src/log/entry.ts";
 import type { Payload } from "#src/log/fold.ts";
+import type { Event } from "#src/cluster/event.ts";
+import { MeshFold } from "#src/cluster/mesh-fold.ts";
+import { isOfMesh } from "./application.ts";
+import type { Count } from "./count.ts";
 import { accountText, appended, emptyAccount, type Account } from "./ledger.ts";
+import { probeMesh } from "./mesh-probes.ts";
+import type { ProbeName } from "./probes.ts";
 
 /**
  * What the committed log means, worked out a second time and in another way than the product does: by
- * looking back over the whole log. Checkers compare the nodes' answers with it.
+ * looking back over the whole log. Checkers compare the nodes' answers with it. The mesh alone is folded
+ * by the product's own reducers, without planted mistakes; its promises are checked apart from that.
  */
 export class Reference {
   /** For each key what it was from an index on, ascending. */
@@ -13,7 +20,13 @@ export class Reference {
   readonly #effects = new Map<string, { readonly index: number; readonly result: string }>();
   readonly #sessions: { readonly id: number; number: number; usedAt: number }[] = [];
 
-  constructor(readonly sessionMaximum: number) {}
+  /** The mesh at the end of the committed log. */
+  readonly mesh = new MeshFold();
+
+  constructor(
+    readonly sessionMaximum: number,
+    readonly probes: Count<ProbeName>,
+  ) {}
 
   /** Takes the next committed entry. True where it is a command that was applied before. */
   commit(entry: Entry): boolean {
@@ -33,14 +46,27 @@ export class Reference {
     if (payload.number > session.number + 1) return false;
     session.number = payload.number;
     session.usedAt = entry.index;
-    const [key, value] = payload.body.split(" ") as [string, string];
-    const account = appended(this.#at(key, Infinity), Number(value));
-    const known = this.#accounts.get(key);
-    if (known === undefined) this.#accounts.set(key, [{ index: entry.index, account }]);
-    else known.push({ index: entry.index, account });
-    const result = accountText(account);
+    const result = isOfMesh(payload.body)
+      ? this.#meshResult(payload.body)
+      : this.#ledgerResult(payload.body, entry.index);
     this.#effects.set(`${payload.session}:${payload.number}`, { index: entry.index, result });
     return false;
+  }
+
+  #meshResult(body: string): string {
+    const before = this.mesh.state;
+    const outcome = this.mesh.outcome(body);
+    probeMesh(this.probes, before, JSON.parse(body) as Event, outcome);
+    return JSON.stringify(outcome);
+  }
+
+  #ledgerResult(body: string, index: number): string {
+    const [key, value] = body.split(" ") as [string, string];
+    const account = appended(this.#at(key, Infinity), Number(value));
+    const known = this.#accounts.get(key);
+    if (known === undefined) this.#accounts.set(key, [{ index, account }]);
+    else known.push({ index, account });
+    return accountText(account);
   }
 
   /** Where a command was applied, if it was. */

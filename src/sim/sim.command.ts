@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import type { CommandContext } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
-import { flaws } from "#src/log/flaw.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { plantedFlaws } from "./planted.ts";
 
 const count = (minimum: number, maximum: number, description: string) =>
   v.pipe(
@@ -19,7 +19,7 @@ const parameters = v.strictObject({
   ticks: v.optional(count(1, 1_000_000, "ticks with faults in each, of 100 simulated ms"), 600),
   nodes: v.optional(count(3, 7, "nodes in each; drawn from the seed by default")),
   flaw: v.optional(
-    v.pipe(v.picklist(flaws), v.description("a mistake to plant, which should be found")),
+    v.pipe(v.picklist(plantedFlaws), v.description("a mistake to plant, which should be found")),
   ),
 });
 type Parameters = v.InferOutput<typeof parameters>;

@@ -1,10 +1,10 @@
 import { digestJson, type Digest } from "#src/codec/digest.ts";
 import { founding } from "#src/log/durable.ts";
 import { Fold } from "#src/log/fold.ts";
-import type { Flaw } from "#src/log/flaw.ts";
+import { Application } from "./application.ts";
 import { Count } from "./count.ts";
 import { Failure } from "./failure.ts";
-import { Ledger } from "./ledger.ts";
+import type { PlantedFlaw } from "./planted.ts";
 import { probeNames, type ProbeName } from "./probes.ts";
 import { faultKinds, type FaultKind } from "./weather.ts";
 import { World } from "./world.ts";
@@ -15,7 +15,7 @@ export interface SimulationOptions {
   readonly ticks: number;
   /** 3 to 7; drawn from the seed when null. */
   readonly nodeCount: number | null;
-  readonly flaw: Flaw | null;
+  readonly flaw: PlantedFlaw | null;
 }
 
 export interface SimulationResult {
@@ -36,7 +36,7 @@ export const equalBoundTicks = 400;
 
 /** The state before the first entry, which every node begins with. */
 export function emptyState(sessionMaximum: number): string {
-  return new Fold(new Ledger(), sessionMaximum, null).save();
+  return new Fold(new Application(""), sessionMaximum, null).save();
 }
 
 /** Plays one seed to its end. */

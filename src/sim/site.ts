@@ -1,10 +1,12 @@
 import type { Durable, Write } from "#src/log/durable.ts";
 import { Replica, type Effect, type Input } from "#src/log/replica.ts";
+import { Application, stamped } from "./application.ts";
 import type { Chance } from "./chance.ts";
 import type { Seen } from "./checks.ts";
 import { SimulatedDisk, stepCount } from "./disk.ts";
-import { Ledger } from "./ledger.ts";
-import { tickMs, type Surroundings } from "./surroundings.ts";
+import { flawedReduce } from "./mesh-flaw.ts";
+import { logFlawOf, meshFlawOf } from "./planted.ts";
+import { epochMs, tickMs, type Surroundings } from "./surroundings.ts";
 
 interface Pending {
   readonly token: number;
@@ -25,6 +27,8 @@ export class Site implements Seen {
   #writes: Pending[] = [];
   #isBroken = false;
   #tickMs = tickMs;
+  /** By how much the clock is ahead. */
+  #aheadMs: number;
 
   constructor(
     readonly world: Surroundings,
@@ -34,6 +38,7 @@ export class Site implements Seen {
   ) {
     this.disk = new SimulatedDisk(durable);
     this.#chance = world.chance(100 + number);
+    this.#aheadMs = world.chance(400 + number).between(-400, 400);
   }
 
   get isPaused(): boolean {
@@ -56,15 +61,28 @@ export class Site implements Seen {
           entriesPerMessage: world.entriesPerMessage,
         },
         draw: () => this.#chance.fraction(),
-        meaning: new Ledger(),
+        meaning: this.#application(),
         sessionMaximum: world.sessionMaximum,
         snapshotEvery: world.snapshotEvery,
         keptEntries: world.keptEntries,
-        flaw: world.flaw,
+        flaw: logFlawOf(world.flaw),
       },
       { ...this.disk, entries: [...this.disk.entries] },
     );
     this.#tickLater(this.#life);
+  }
+
+  #clockMs(): number {
+    return epochMs + this.world.agenda.nowMs + this.#aheadMs;
+  }
+
+  #application(): Application {
+    const flaw = meshFlawOf(this.world.flaw);
+    if (flaw === null) return new Application(this.id);
+    return new Application(
+      this.id,
+      flawedReduce(flaw, () => this.#clockMs()),
+    );
   }
 
   #tickLater(life: number): void {
@@ -78,13 +96,16 @@ export class Site implements Seen {
   /** The clock is right again, from the next tick on. */
   mendClock(): void {
     this.#tickMs = tickMs;
+    this.#aheadMs = 0;
   }
 
   /** The clock leaps forward: many ticks at once. */
   jump(): void {
     if (this.replica === null || this.#isPaused) return;
     this.world.faults.add("clock-jump");
-    for (let count = this.#chance.between(5, 40); count > 0; count--) this.feed({ kind: "tick" });
+    const ticks = this.#chance.between(5, 40);
+    this.#aheadMs += ticks * tickMs;
+    for (let count = ticks; count > 0; count--) this.feed({ kind: "tick" });
   }
 
   pause(): void {
@@ -142,13 +163,20 @@ export class Site implements Seen {
     const isAhead = core.lastIndex > core.commitIndex;
     const { commitIndex } = core;
     const isDuringWrite = replica.writeCount > 0;
-    const effects = replica.step(input);
+    const effects = replica.step(this.#stamped(input, core.term));
     world.note(1, this.number, core.term, core.lastIndex, core.commitIndex, effects.length);
     if (isDuringWrite) world.probes.add("step-during-write");
     this.#probe(input, before, isAhead, commitIndex, replica);
     this.#carryOut(effects, replica);
     // Whoever looks after the machine starts it again.
     if (replica.hasFailed) this.#end();
+  }
+
+  /** What is submitted carries the time of the node that takes it. */
+  #stamped(input: Input, term: number): Input {
+    if (input.kind !== "submit" || input.payload.kind !== "command") return input;
+    const body = stamped(input.payload.body, this.#clockMs(), term);
+    return { ...input, payload: { ...input.payload, body } };
   }
 
   #carryOut(effects: readonly Effect[], replica: Replica): void {

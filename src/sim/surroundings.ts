@@ -1,4 +1,3 @@
-import type { Flaw } from "#src/log/flaw.ts";
 import type { Message } from "#src/log/message.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import type { Agenda } from "./agenda.ts";
@@ -6,10 +5,13 @@ import type { Chance } from "./chance.ts";
 import type { Checks } from "./checks.ts";
 import type { Count } from "./count.ts";
 import type { ProbeName } from "./probes.ts";
+import type { PlantedFlaw } from "./planted.ts";
 import type { FaultKind, Weather } from "./weather.ts";
 
 /** Milliseconds between two ticks of a node whose clock is right. */
 export const tickMs = 100;
+/** What a right clock says when a simulation begins. */
+export const epochMs = 1_000_000;
 
 /** What every part of a simulation shares. */
 export interface Surroundings {
@@ -17,7 +19,7 @@ export interface Surroundings {
   readonly checks: Checks;
   readonly faults: Count<FaultKind>;
   readonly probes: Count<ProbeName>;
-  readonly flaw: Flaw | null;
+  readonly flaw: PlantedFlaw | null;
   /** Sessions a node remembers; entries after which it takes a snapshot, and keeps behind it. */
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;

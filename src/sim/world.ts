@@ -1,5 +1,4 @@
 import type { Durable } from "#src/log/durable.ts";
-import type { Flaw } from "#src/log/flaw.ts";
 import type { Message } from "#src/log/message.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import { Agenda } from "./agenda.ts";
@@ -9,10 +8,12 @@ import { Client, type Ask, type Counter } from "./client.ts";
 import type { Count } from "./count.ts";
 import { ensure } from "./failure.ts";
 import { keys } from "./ledger.ts";
+import { MeshTraffic } from "./mesh-traffic.ts";
 import { Network } from "./network.ts";
+import type { PlantedFlaw } from "./planted.ts";
 import type { ProbeName } from "./probes.ts";
 import { Site } from "./site.ts";
-import { tickMs, type Surroundings } from "./surroundings.ts";
+import { epochMs, tickMs, type Surroundings } from "./surroundings.ts";
 import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
 
 const clientCount = 5;
@@ -20,7 +21,7 @@ const clientCount = 5;
 /** A whole cluster with its clients, its operator and its bad luck, in one thread and without a clock. */
 export class World implements Surroundings, Counter {
   readonly agenda = new Agenda();
-  readonly flaw: Flaw | null;
+  readonly flaw: PlantedFlaw | null;
   readonly checks: Checks;
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;
@@ -34,6 +35,7 @@ export class World implements Surroundings, Counter {
   readonly #sites: readonly Site[];
   readonly #network: Network;
   readonly #clients: readonly Client[];
+  readonly #traffic: MeshTraffic;
   #requestCount = 0;
   readonly #waiting = new Map<number, (outcome: Outcome) => void>();
   #isCalm = false;
@@ -50,7 +52,7 @@ export class World implements Surroundings, Counter {
     }: {
       readonly seed: number;
       readonly nodeCount: number | null;
-      readonly flaw: Flaw | null;
+      readonly flaw: PlantedFlaw | null;
     },
     readonly faults: Count<FaultKind>,
     readonly probes: Count<ProbeName>,
@@ -72,6 +74,7 @@ export class World implements Surroundings, Counter {
     this.#sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
     this.checks = new Checks(this.#sites, probes, this.sessionMaximum);
     this.#network = new Network(this, (message) => this.#deliver(message));
+    this.#traffic = new MeshTraffic(this.chance(300), this.targets);
     this.#clients = Array.from(
       { length: clientCount },
       (_, place) => new Client(this, this, place + 1),
@@ -113,6 +116,14 @@ export class World implements Surroundings, Counter {
       this.#waiting.set(request, answered);
       this.#site(target).feed(ask(request));
     });
+  }
+
+  meshBody(): string | null {
+    if (!this.#traffic.isNext()) return null;
+    const { reference, committed } = this.checks;
+    const nowMs = epochMs + this.agenda.nowMs;
+    const view = { state: reference.mesh.state, commitIndex: committed.length, nowMs };
+    return this.#traffic.body(view);
   }
 
   answer(request: number, outcome: Outcome): void {
@@ -274,10 +285,13 @@ export class World implements Surroundings, Counter {
 
   #compareWithReference(): void {
     const { reference, committed } = this.checks;
-    for (const { id, replica } of this.#members())
+    for (const { id, replica } of this.#members()) {
       for (const key of keys) {
         const isSame = replica!.ask(key) === reference.read(key, committed.length);
         ensure(isSame, "answers-true", () => `${id} has another state than the log`);
       }
+      const isSameMesh = replica!.ask("state") === reference.mesh.ask("state");
+      ensure(isSameMesh, "answers-true", () => `${id} has another mesh than the log`);
+    }
   }
 }

@@ -12,7 +12,8 @@ export const roomImports = {
   receipt: ["refusal", "port", "codec"],
   log: ["refusal", "port", "codec", "receipt"],
   command: ["refusal", "port", "codec", "receipt"],
-  sim: ["refusal", "port", "codec", "command", "log"],
+  cluster: ["refusal", "port", "codec", "receipt", "command", "log"],
+  sim: ["refusal", "port", "codec", "command", "log", "cluster"],
   kernel: ["refusal", "port", "codec", "command"],
   graph: ["refusal", "port", "codec", "command", "kernel"],
   model: ["refusal", "port", "codec", "command", "kernel", "graph"],
@@ -45,7 +46,7 @@ export const roomImports = {
       "surface",
       "web",
     ],
-    ...["log", "sim"],
+    ...["log", "cluster", "sim"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],

@@ -6,7 +6,7 @@ export const httpCodes = {
     12,
     401,
     false,
-    "The bearer token is not this node's. Read it from identity/operator.token in the node's home; it changes when that file is removed and the daemon starts again.",
+    "The token is not one that opens this door. Of a bearer token: it is not this node's. Read it from identity/operator.token in the node's home; it changes when that file is removed and the daemon starts again. Of a join token: the mesh does not know it, its secret is another, it was revoked, or it is not for the roles asked for; make a new one.",
   ),
   token_needed: entry(
     12,

@@ -1,0 +1,81 @@
+import * as v from "valibot";
+import type { Meaning } from "#src/log/fold.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
+import { eventSchema, type Event } from "./event.ts";
+import { atTimeOf, reduce } from "./reduce.ts";
+import {
+  emptyMesh,
+  residencyDigest,
+  stateDigest,
+  stateText,
+  topologyDigest,
+  type MeshState,
+} from "./state.ts";
+
+/** What an event did, as its author is told: equal on every node. */
+export type MeshOutcome =
+  | { readonly done: true }
+  | { readonly refused: string; readonly message: string; readonly hint: string };
+
+export type Reduce = (state: MeshState, event: Event) => MeshState;
+
+/** What the events of a mesh mean to the log. */
+export class MeshFold implements Meaning {
+  #state = emptyMesh;
+  #saved: { readonly state: MeshState; readonly text: string } | null = null;
+
+  /** `work` is another reducer only where a mistake is planted. */
+  constructor(readonly work: Reduce = reduce) {}
+
+  get state(): MeshState {
+    return this.#state;
+  }
+
+  apply(body: string): string {
+    return JSON.stringify(this.outcome(body));
+  }
+
+  outcome(body: string): MeshOutcome {
+    const parsed = v.safeParse(eventSchema, readJson(body));
+    if (!parsed.success) {
+      const message = "the event is not understood";
+      return { refused: "event_malformed", message, hint: "Its author is of another version." };
+    }
+    // Time passes, and terms do, whatever becomes of the event.
+    this.#state = atTimeOf(this.#state, parsed.output);
+    try {
+      this.#state = this.work(this.#state, parsed.output);
+      return { done: true };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { refused: error.code, message: error.message, hint: error.hint };
+    }
+  }
+
+  /** Answers with the digest that is asked for: `state`, `topology` or `residency`. */
+  ask(question: string): string {
+    if (question === "topology") return topologyDigest(this.#state);
+    if (question === "residency") return residencyDigest(this.#state);
+    return stateDigest(this.#state);
+  }
+
+  save(): string {
+    const state = this.#state;
+    if (this.#saved?.state !== state) this.#saved = { state, text: stateText(state) };
+    return this.#saved.text;
+  }
+
+  load(text: string): void {
+    const state = JSON.parse(text) as MeshState;
+    assert(stateText(state) === text, "a saved state has one text");
+    this.#state = state;
+  }
+}
+
+function readJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,66 @@
+import { digestBytes } from "#src/codec/digest.ts";
+import type { Command, Event, Scope } from "./event.ts";
+import { MeshFold, type MeshOutcome } from "./mesh-fold.ts";
+import { authorityDigest } from "./state.ts";
+
+/** A mesh for tests: each line says who asks for what, and when. */
+export class TestMesh {
+  readonly fold = new MeshFold();
+  timeMs = 1_000;
+  term = 1;
+
+  get state() {
+    return this.fold.state;
+  }
+
+  ask(author: string, scope: Scope, command: Command): MeshOutcome {
+    const { timeMs, term } = this;
+    const event: Event = { author, scope, policy: null, timeMs, term, command };
+    return this.fold.outcome(JSON.stringify(event));
+  }
+
+  /** The refusal's code, or "done". */
+  codeOf(author: string, scope: Scope, command: Command): string {
+    const outcome = this.ask(author, scope, command);
+    return "done" in outcome ? "done" : outcome.refused;
+  }
+
+  fence() {
+    return { term: this.term, index: 1, authority: authorityDigest(this.state) };
+  }
+}
+
+export const keyOf = (node: string) => digestBytes(`key of ${node}`);
+export const secretOf = (token: string) => digestBytes(`secret of ${token}`);
+
+export const founding: Command = {
+  kind: "mesh-founded",
+  ...{ mesh: "home", node: "a", key: keyOf("a"), roles: ["host", "coordinator"] },
+  ...{ epoch: 1, version: 1 },
+};
+
+export function tokenCommand(token: string, isReusable = false): Command {
+  const base = { token, secret: secretOf(token), isReusable, lifetimeMs: 3_600_000 };
+  return { kind: "token-created", ...base, roles: ["trainer", "coordinator"] };
+}
+
+export function admission(node: string, token: string) {
+  return {
+    kind: "node-admitted" as const,
+    ...{ mesh: "home", node, key: keyOf(node), epoch: 1, version: 1 },
+    roles: ["trainer" as const],
+    ...{ token, secret: secretOf(token), clockMs: 1_000, claims: [] as string[] },
+  };
+}
+
+/** The mesh of `a`, with token `t` unused; where asked for, with `b` admitted by another and ready. */
+export function foundedMesh(hasSecond = false): TestMesh {
+  const mesh = new TestMesh();
+  mesh.ask("a", "owner", founding);
+  mesh.ask("a", "owner", tokenCommand("t"));
+  if (!hasSecond) return mesh;
+  mesh.ask("a", "owner", tokenCommand("second"));
+  mesh.ask("a", "membership", admission("b", "second"));
+  mesh.ask("b", "self", { kind: "node-ready", node: "b", epoch: 1 });
+  return mesh;
+}

@@ -1,0 +1,70 @@
+import { admit, found } from "./admission.ts";
+import { configure } from "./configuration.ts";
+import type { Event } from "./event.ts";
+import { hold, measureLink, measureNode } from "./facts.ts";
+import { expire, renew } from "./leases.ts";
+import { drain, evict, leave, offline, ready, seeEpoch } from "./members.ts";
+import { giveOrder, withFence } from "./orders.ts";
+import { describeMesh, pose } from "./posture.ts";
+import { requireScope } from "./scope.ts";
+import type { MeshState } from "./state.ts";
+import { createToken, revokeToken } from "./tokens.ts";
+
+/** The state with an event's time and term in it. A leader whose clock is behind sets neither back. */
+export function atTimeOf(state: MeshState, { timeMs, term }: Event): MeshState {
+  return {
+    ...state,
+    timeMs: Math.max(state.timeMs, timeMs),
+    term: Math.max(state.term, term),
+  };
+}
+
+/**
+ * The state after an event. Pure: no clock, no chance, integers only. Throws the refusal of an event that
+ * has no effect; its time still counts, which `MeshFold` sees to.
+ */
+export function reduce(before: MeshState, event: Event): MeshState {
+  const { command, author } = event;
+  requireScope(before, event);
+  const state = "fence" in command ? withFence(before, command.fence) : before;
+  switch (command.kind) {
+    case "mesh-founded":
+      return found(state, command);
+    case "token-created":
+      return createToken(state, command);
+    case "token-revoked":
+      return revokeToken(state, command);
+    case "node-admitted":
+      return admit(state, command);
+    case "node-ready":
+      return ready(state, command);
+    case "node-draining":
+      return drain(state, command);
+    case "node-left":
+      return leave(state, command);
+    case "node-offline":
+      return offline(state, command);
+    case "node-evicted":
+      return evict(state, command);
+    case "epoch-seen":
+      return seeEpoch(state, command);
+    case "lease-renewed":
+      return renew(state, command);
+    case "lease-expired":
+      return expire(state, command);
+    case "order-given":
+      return giveOrder(state, command, author);
+    case "configuration-set":
+      return configure(state, command);
+    case "link-measured":
+      return measureLink(state, command);
+    case "node-measured":
+      return measureNode(state, command);
+    case "residency-set":
+      return hold(state, command);
+    case "manifest-set":
+      return describeMesh(state, command);
+    case "posture-set":
+      return pose(state, command);
+  }
+}

@@ -1,0 +1,59 @@
+import { brokenState, brokenStep } from "#src/cluster/invariants.ts";
+import { MeshFold, type Reduce } from "#src/cluster/mesh-fold.ts";
+import { reduce } from "#src/cluster/reduce.ts";
+import type { Meaning } from "#src/log/fold.ts";
+import { ensure } from "./failure.ts";
+import { keys, Ledger } from "./ledger.ts";
+
+/** Whether a command is one of the mesh; the others are the ledger's. */
+export function isOfMesh(body: string): boolean {
+  return body.startsWith("{");
+}
+
+/** A mesh's command as the leader writes it down: with the time and term in which it took it. */
+export function stamped(body: string, timeMs: number, term: number): string {
+  return isOfMesh(body) ? JSON.stringify({ ...JSON.parse(body), timeMs, term }) : body;
+}
+
+/**
+ * What simulated nodes keep: the state of a mesh, as real ones do, and beside it a ledger whose values
+ * show every command that was lost, repeated or swapped. After every event of the mesh its promises are
+ * checked, in every node.
+ */
+export class Application implements Meaning {
+  readonly #ledger = new Ledger();
+  readonly #mesh: MeshFold;
+
+  constructor(
+    readonly node: string,
+    work: Reduce = reduce,
+  ) {
+    this.#mesh = new MeshFold(work);
+  }
+
+  apply(body: string): string {
+    if (!isOfMesh(body)) return this.#ledger.apply(body);
+    const before = this.#mesh.state;
+    const result = this.#mesh.apply(body);
+    const after = this.#mesh.state;
+    const broken = brokenStep(before, after) ?? brokenState(after);
+    ensure(broken === null, "mesh-holds", () => `${this.node}: ${broken}`);
+    return result;
+  }
+
+  ask(question: string): string {
+    return keys.some((key) => key === question)
+      ? this.#ledger.ask(question)
+      : this.#mesh.ask(question);
+  }
+
+  save(): string {
+    return `${this.#ledger.save()}\n${this.#mesh.save()}`;
+  }
+
+  load(text: string): void {
+    const [ledger, mesh] = text.split("\n") as [string, string];
+    this.#ledger.load(ledger);
+    this.#mesh.load(mesh);
+  }
+}
