@@ -115,6 +115,8 @@ function certificateOf(
   const tls = connectTls({ socket, rejectUnauthorized: false, servername: "psionic" });
   const late = setTimeout(() => reject(notTls(place, "it does not answer in time")), patienceMs);
   tls.on("error", (error: Error) => reject(notTls(place, error.message)));
+  // What speaks something else may end the connection below without a word to TLS.
+  socket.on("close", () => reject(notTls(place, "it closed the connection")));
   tls.on("close", () => reject(notTls(place, "it closed the connection")));
   tls.once("secureConnect", () => {
     const { raw } = tls.getPeerCertificate(false);
