@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { digestBytes } from "#src/codec/digest.ts";
 import type { Command, Scope } from "./event.ts";
 import { admission, foundedMesh, founding, keyOf, TestMesh, tokenCommand } from "./mesh.fixture.ts";
+import { driftOf } from "./posture.ts";
 import { defaultConfiguration, residencyDigest, topologyDigest } from "./state.ts";
 
 const hourMs = 3_600_000;
@@ -93,6 +94,38 @@ describe("C-1 joining", () => {
     expect(mesh.codeOf("a", "owner", { kind: "manifest-set", manifest: twice })).toBe(
       "manifest_outside",
     );
+  });
+});
+
+describe("C-9 C-11 description", () => {
+  const pose = (posture: "trusted-lan" | "configured-peers"): Command => ({
+    kind: "posture-set",
+    ...{ posture, discovery: "off", claims: [] },
+  });
+
+  test("C-9 drift names who is outside the manifest and who is absent; C-11 it bars a posture", () => {
+    const mesh = foundedMesh(true);
+    const named = (node: string) => ({ node, key: keyOf(node), roles: namedRoles });
+    const set = (nodes: readonly string[]): Command => ({
+      kind: "manifest-set",
+      manifest: { nodes: nodes.map(named), policies: [] },
+    });
+    expect(mesh.codeOf("a", "owner", pose("trusted-lan"))).toBe("done");
+    expect(mesh.codeOf("a", "owner", set(["d", "a"]))).toBe("done");
+    const { digest } = mesh.state.manifest!;
+    expect(driftOf(mesh.state, mesh.state.manifest!)).toEqual({ outside: ["b"], absent: ["d"] });
+    expect(mesh.codeOf("a", "owner", pose("configured-peers"))).toBe("posture_unfounded");
+    mesh.ask("a", "owner", set(["a", "d"]));
+    expect(mesh.state.manifest!.digest).toBe(digest);
+    mesh.ask("a", "owner", set(["a", "b"]));
+    expect(mesh.state.manifest!.digest).not.toBe(digest);
+    expect(mesh.codeOf("a", "owner", pose("configured-peers"))).toBe("done");
+    const roles = { ...named("b"), roles: [] };
+    mesh.ask("a", "owner", {
+      kind: "manifest-set",
+      manifest: { nodes: [named("a"), roles], policies: [] },
+    });
+    expect(driftOf(mesh.state, mesh.state.manifest!).outside).toEqual(["b"]);
   });
 });
 
@@ -246,6 +279,20 @@ describe("C-7 facts", () => {
     expect(residencyDigest(mesh.state)).toBe(residency);
     expect(mesh.codeOf("b", "link", link("a", "c"))).toBe("scope_lacking");
     expect(mesh.codeOf("b", "link", link("b", "c"))).toBe("member_unknown");
+  });
+
+  test("C-7 a node says what it measured of itself, and nobody else does", () => {
+    const mesh = foundedMesh(true);
+    const facts = (node: string, loadPerMille: number): Command => ({
+      kind: "node-measured",
+      ...{ node, device: "cpu", memoryBytes: 1, loadPerMille, isReady: true, clockSkewMs: -2 },
+      ...{ exactTokensPerSecond: 9, fastTokensPerSecond: 0 },
+    });
+    expect(mesh.codeOf("b", "self", facts("b", 10))).toBe("done");
+    expect(mesh.codeOf("b", "self", facts("b", 20))).toBe("done");
+    expect(mesh.codeOf("b", "self", facts("a", 30))).toBe("scope_lacking");
+    expect(mesh.codeOf("b", "self", facts("b", -1))).toBe("event_malformed");
+    expect(mesh.state.nodes).toMatchObject([{ node: "b", loadPerMille: 20, atMs: mesh.timeMs }]);
   });
 
   test("C-7 who is evicted holds nothing", () => {
