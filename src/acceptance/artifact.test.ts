@@ -47,7 +47,7 @@ const chunkFiles = (home: string) => {
 
 /** Stands before a daemon, counts the chunk bytes it gives, and may hold them back. */
 function gateway(origin: string, token: string) {
-  const state = { bytes: 0, chunks: [] as string[], afterChunks: Infinity };
+  const state = { bytes: 0, chunks: [] as string[], afterChunks: Infinity, underWay: 0 };
   const server = Bun.serve({
     ...{ port: 0, hostname: "127.0.0.1", idleTimeout: 60 },
     async fetch(request) {
@@ -55,8 +55,10 @@ function gateway(origin: string, token: string) {
       const isManifest = state.chunks.length === 0 && state.bytes === 0 && first;
       first = false;
       if (!isManifest && state.chunks.length >= state.afterChunks) await new Promise(() => {});
+      state.underWay += 1;
       const answer = await fetch(origin + path, { headers: { authorization: `Bearer ${token}` } });
       const bytes = await answer.arrayBuffer();
+      state.underWay -= 1;
       if (!isManifest && answer.ok) {
         state.bytes += bytes.byteLength;
         state.chunks.push(path);
@@ -111,6 +113,7 @@ describe("W-5 artifacts, the executable", () => {
       await until("six chunks are there", () => chunkFiles(other.path).length >= 6);
       killed.kill("SIGKILL");
       await killed.exited;
+      await until("what the killed one asked for is over", () => between.state.underWay === 0);
       const kept = chunkFiles(other.path).length;
       expect(kept).toBeGreaterThanOrEqual(6);
       expect(chunkFiles(other.path).every((file) => statSync(file).size === chunkBytes)).toBe(true);

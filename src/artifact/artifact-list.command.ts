@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { showBytes } from "./byte-size.ts";
+import { claimLifetimeMs } from "./holds.ts";
 import { artifactParameter } from "./parameter-entries.ts";
 
 /** Rows of a list; more is for a program, which asks for one at a time. */
@@ -52,7 +53,7 @@ defineCommand({
       })),
       pulls: services.store.all("SELECT * FROM artifact_pull ORDER BY artifact").map((row) => ({
         artifact: String(row["artifact"]),
-        isLive: row["hold"] !== null && shelf.holds.isLive(String(row["hold"])),
+        isLive: row["hold"] !== null && shelf.holds.isLive(String(row["hold"]), claimLifetimeMs),
         doneBytes: Number(row["done_bytes"]),
         sizeBytes: Number(row["size_bytes"]),
         updatedMs: Number(row["updated_ms"]),

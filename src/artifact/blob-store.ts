@@ -23,8 +23,8 @@ export class BlobStore {
 
   constructor(
     readonly parts: ArtifactParts,
-    /** Told of each blob that was set aside, with where it lies now. */
-    readonly onDamage: (kind: BlobKind, digest: Digest, path: string) => Promise<void>,
+    /** Told of each blob that was set aside, with its name in `damaged/`. */
+    readonly onDamage: (kind: BlobKind, digest: Digest, name: string) => Promise<void>,
   ) {
     this.index = new BlobIndex(parts);
     this.layout = parts.layout;
@@ -137,16 +137,16 @@ export class BlobStore {
   }
 
   async #setAside(kind: BlobKind, digest: Digest): Promise<Refusal> {
-    const chance = this.parts.random.bytes(4).toHex();
-    const aside = join(this.layout.damaged, `${kind}-${digest}-${chance}`);
+    const aside = `${kind}-${digest}-${this.parts.random.bytes(4).toHex()}`;
     await this.#makeFolder(this.layout.damaged);
-    await this.parts.disk.rename(this.layout.blob(kind, digest), aside);
+    await this.parts.disk.rename(this.layout.blob(kind, digest), join(this.layout.damaged, aside));
     this.index.forget([{ kind, digest }]);
     await this.onDamage(kind, digest, aside);
     return new Refusal(
       "artifact_damaged",
       `${kind === "chunks" ? "chunk" : "manifest"} ${digest} is damaged on this disk`,
       "pull its artifact again, and check the disk",
+      // Not where the home is: whoever asked over the network need not know.
       { kind, digest, setAside: aside },
     );
   }

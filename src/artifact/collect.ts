@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Digest } from "#src/codec/digest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { doomLifetimeMs, type Blob } from "./blob-index.ts";
+import { holdLifetimeMs } from "./holds.ts";
 import type { BlobKind } from "./layout.ts";
 import { distinctChunks } from "./manifest.ts";
 import type { Shelf } from "./shelf.ts";
@@ -81,7 +82,8 @@ function decide(shelf: Shelf, graceMs: number, isDryRun: boolean): Decision {
     const cutoffTick = Math.min(tick, shelf.holds.oldestTick() ?? tick);
     const needed = new Set(shelf.pointers.all().map(({ artifact }) => artifact));
     for (const row of store.all("SELECT artifact, hold, updated_ms FROM artifact_pull")) {
-      const isLive = row["hold"] !== null && shelf.holds.isLive(String(row["hold"]));
+      const isLive =
+        row["hold"] !== null && shelf.holds.isLive(String(row["hold"]), holdLifetimeMs);
       if (isLive || Number(row["updated_ms"]) > nowMs - pullLifetimeMs)
         needed.add(String(row["artifact"]));
       else if (!isDryRun)

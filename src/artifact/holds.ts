@@ -2,9 +2,11 @@ import type { ArtifactParts } from "./parts.ts";
 import type { BlobIndex } from "./blob-index.ts";
 
 /** How often whoever works on artifacts says that it lives. */
-const beatMs = 5_000;
-/** Silence after which its process counts as killed. */
-export const holdLifetimeMs = 30_000;
+const beatMs = 1_000;
+/** Silence after which its process counts as killed, for a collection. */
+export const holdLifetimeMs = 60_000;
+/** Silence after which another pull goes on with its work; two that do the same only waste. */
+export const claimLifetimeMs = 5_000;
 
 /** Work under way: nothing it touches is collected until it ends or dies. */
 export interface Hold {
@@ -50,9 +52,9 @@ export class Holds {
     };
   }
 
-  isLive(id: string): boolean {
+  isLive(id: string, lifetimeMs: number): boolean {
     const row = this.parts.store().get("SELECT beat_ms FROM artifact_hold WHERE id = ?", id);
-    return row !== null && this.#isFresh(Number(row["beat_ms"]));
+    return row !== null && this.#isFresh(Number(row["beat_ms"]), lifetimeMs);
   }
 
   /** The tick of the oldest work that lives, or null while nobody works; the dead are forgotten. */
@@ -60,7 +62,7 @@ export class Holds {
     const store = this.parts.store();
     let oldest: number | null = null;
     for (const row of store.all("SELECT id, since_tick, beat_ms FROM artifact_hold")) {
-      if (!this.#isFresh(Number(row["beat_ms"]))) {
+      if (!this.#isFresh(Number(row["beat_ms"]), holdLifetimeMs)) {
         store.run("DELETE FROM artifact_hold WHERE id = ?", String(row["id"]));
         continue;
       }
@@ -69,7 +71,7 @@ export class Holds {
     return oldest;
   }
 
-  #isFresh(beatAtMs: number): boolean {
-    return Math.abs(this.index.nowMs() - beatAtMs) < holdLifetimeMs;
+  #isFresh(beatAtMs: number, lifetimeMs: number): boolean {
+    return Math.abs(this.index.nowMs() - beatAtMs) < lifetimeMs;
   }
 }

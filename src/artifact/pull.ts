@@ -2,7 +2,7 @@ import type { Digest } from "#src/codec/digest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { Blob } from "./blob-index.ts";
 import { Fetching } from "./fetching.ts";
-import type { Hold } from "./holds.ts";
+import { claimLifetimeMs, type Hold } from "./holds.ts";
 import { distinctChunks, type ChunkPlace, type NamedManifest } from "./manifest.ts";
 import { PullRate } from "./pull-rate.ts";
 import { pullLimits, type Pulled, type PullLimits, type PullRequest } from "./pull-request.ts";
@@ -44,7 +44,8 @@ function claim(shelf: Shelf, artifact: Digest, hold: Hold): boolean {
   return store.transaction(() => {
     const row = store.get("SELECT hold FROM artifact_pull WHERE artifact = ?", artifact);
     const other = row?.["hold"] ?? null;
-    if (other !== null && other !== hold.id && shelf.holds.isLive(String(other))) return false;
+    if (other !== null && other !== hold.id && shelf.holds.isLive(String(other), claimLifetimeMs))
+      return false;
     const nowMs = shelf.blobs.index.nowMs();
     store.run(
       `INSERT INTO artifact_pull (artifact, hold, since_ms, updated_ms, size_bytes, done_bytes)
@@ -83,7 +84,8 @@ async function follow(shelf: Shelf, request: PullRequest, limits: PullLimits): P
   for (;;) {
     const row = shelf.parts.store().get(sql, request.artifact);
     const other = row?.["hold"] ?? null;
-    if (row === null || other === null || !shelf.holds.isLive(String(other))) return;
+    if (row === null || other === null || !shelf.holds.isLive(String(other), claimLifetimeMs))
+      return;
     rate.at(Number(row["done_bytes"]), Number(row["size_bytes"]));
     await clock.sleep(joinPollMs, request.signal);
   }
@@ -222,7 +224,7 @@ class Pull {
     return this.shelf.parts
       .store()
       .all("SELECT * FROM artifact_pull WHERE artifact <> ?", this.request.artifact)
-      .filter(({ hold }) => hold !== null && this.shelf.holds.isLive(String(hold)))
+      .filter(({ hold }) => hold !== null && this.shelf.holds.isLive(String(hold), claimLifetimeMs))
       .reduce((total, row) => total + Number(row["size_bytes"]) - Number(row["done_bytes"]), 0);
   }
 

@@ -22,7 +22,7 @@ export class Shelf {
   #ready: Promise<void> | null = null;
 
   constructor(readonly parts: ArtifactParts) {
-    this.blobs = new BlobStore(parts, (kind, digest, path) => this.#onDamage(kind, digest, path));
+    this.blobs = new BlobStore(parts, (kind, digest, name) => this.#onDamage(kind, digest, name));
     this.catalog = new Catalog(parts.store);
     this.pointers = new Pointers(parts);
     this.holds = new Holds(parts, this.blobs.index);
@@ -169,8 +169,8 @@ export class Shelf {
       );
   }
 
-  async #onDamage(kind: BlobKind, digest: Digest, path: string): Promise<void> {
-    this.parts.journal().append("artifact.damaged", digest, { kind, setAside: path });
+  async #onDamage(kind: BlobKind, digest: Digest, name: string): Promise<void> {
+    this.parts.journal().append("artifact.damaged", digest, { kind, setAside: name });
     if (kind === "manifests") return this.catalog.setWhole(digest, false);
     for (const artifact of this.catalog.digests()) {
       const named = await this.manifest(artifact).catch(() => null);

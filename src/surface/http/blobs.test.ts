@@ -86,7 +86,9 @@ describe("W-5 GET /blobs", () => {
     const name = digestBytes(bytes);
     writeFileSync(await put(bytes), chunk.slice(1, 1_001));
     const response = await door.own(`/blobs/${name}`);
-    expect((await problemIn(response))["code"]).toBe("artifact_damaged");
+    const problem = await problemIn(response);
+    expect(problem["code"]).toBe("artifact_damaged");
+    expect(JSON.stringify(problem)).not.toContain(door.folder);
     expect((await door.own(`/blobs/${name}`)).status).toBe(404);
   });
 
