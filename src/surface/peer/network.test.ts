@@ -28,7 +28,7 @@ const declare = (name: string, more: Partial<AnyCommand> = {}) =>
     ...{ name, summary: "A command.", access: "safe", parameters: v.strictObject({}) },
     run: () => ({ name }),
     ...more,
-  } as AnyCommand);
+  });
 declare("version");
 declare("ticks", {
   parameters: v.strictObject({ to: v.number() }),
@@ -269,7 +269,7 @@ function middleMan(
         });
         far.addEventListener("close", () => socket.close());
       },
-      message: (socket, message) => socket.data.far.send(message as Buffer<ArrayBuffer>),
+      message: (socket, message) => socket.data.far.send(message),
       close: (socket) => socket.data.far.close(),
     },
   });
@@ -279,8 +279,8 @@ describe("C-1 who stands in between", () => {
   test("a man in the middle is noticed by the pin, and by the signature where his is pinned", async () => {
     const his = makeCertificate("psnx", alice.random);
     const middle = middleMan(his);
-    expect(await codeOf(dial(middle.port!))).toBe("certificate_changed");
-    expect(await codeOf(dial(middle.port!, his.fingerprint))).toBe("channel_unbound");
+    expect(await codeOf(dial(middle.port))).toBe("certificate_changed");
+    expect(await codeOf(dial(middle.port, his.fingerprint))).toBe("channel_unbound");
     expect(pinOf(alice.store, bobId())).toBe(tls.fingerprint);
     await middle.stop(true);
   });
@@ -288,12 +288,12 @@ describe("C-1 who stands in between", () => {
   test("he cannot name his own certificate in the node's name, nor leave it out", async () => {
     const his = makeCertificate("psnx", alice.random);
     const renamed = middleMan(his, (text) => text.replace(tls.fingerprint, his.fingerprint));
-    expect(await codeOf(dial(renamed.port!, his.fingerprint))).toBe("hello_forged");
+    expect(await codeOf(dial(renamed.port, his.fingerprint))).toBe("hello_forged");
     await renamed.stop(true);
     const silent = middleMan(his, (text) =>
       text.replace(`"certificate":"${tls.fingerprint}",`, ""),
     );
-    expect(await codeOf(dial(silent.port!, his.fingerprint))).toBe("hello_forged");
+    expect(await codeOf(dial(silent.port, his.fingerprint))).toBe("hello_forged");
     await silent.stop(true);
   });
 });
@@ -367,7 +367,7 @@ describe("C-8 doctor --peer names the fault", () => {
   test("TLS that is no node, and a node of another version", async () => {
     const { certificate: cert, key } = makeCertificate("psnx", alice.random);
     const web = Bun.serve({ port: 0, tls: { cert, key }, fetch: () => new Response("hello") });
-    expect(await faultAt(web.port!)).toBe("psionic: peer_not_psionic");
+    expect(await faultAt(web.port ?? 0)).toBe("psionic: peer_not_psionic");
     await web.stop(true);
     for (const [greeting, fault] of [
       ['{"challenge":"00","type":"psionic-hello-question","version":2}', "peer_version"],
@@ -382,7 +382,7 @@ describe("C-8 doctor --peer names the fault", () => {
           message() {},
         },
       });
-      expect(await faultAt(other.port!)).toBe(`psionic: ${fault}`);
+      expect(await faultAt(other.port ?? 0)).toBe(`psionic: ${fault}`);
       await other.stop(true);
     }
   });
