@@ -9,6 +9,8 @@ export const linkMaximum = 4096;
 /** Blobs whose holders are known. */
 export const blobMaximum = 4096;
 export const holderMaximum = 64;
+/** Things of which is known who decided on them last: each member and token, and four settings. */
+export const provenanceMaximum = memberMaximum + tokenMaximum + 4;
 /** Nodes an operator's manifest may name. */
 export const manifestMaximum = 256;
 /** Claims that a posture may ask of newcomers. */

@@ -149,6 +149,21 @@ describe("C-3 scopes", () => {
     if (code !== "done") expect(mesh.state).toEqual(before);
   });
 
+  test("C-3 who decided, as what and under which policy, survives a snapshot", () => {
+    const mesh = foundedMesh(true);
+    const policy = digestBytes("a policy");
+    const command: Command = { kind: "node-evicted", node: "b", reason: "a test" };
+    const event = { author: "a", scope: "owner", policy, timeMs: 2_000, term: 1, command };
+    mesh.fold.outcome(JSON.stringify(event));
+    mesh.fold.load(mesh.fold.save());
+    const of = (subject: string) => mesh.state.provenance.find((each) => each.subject === subject);
+    expect(of("member b")).toMatchObject({ author: "a", scope: "owner", policy, atMs: 2_000 });
+    expect(of("token second")).toMatchObject({ author: "a", scope: "owner", policy: null });
+    // What was refused decided nothing.
+    expect(mesh.codeOf("a", "owner", tokenCommand("t"))).toBe("token_exists");
+    expect(of("token t")).toMatchObject({ atMs: 1_000 });
+  });
+
   test("C-3 before the founding nothing else counts, and what is no event says so", () => {
     const mesh = new TestMesh();
     expect(mesh.codeOf("a", "owner", tokenCommand("t"))).toBe("mesh_wrong");

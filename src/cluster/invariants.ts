@@ -4,6 +4,7 @@ import {
   linkMaximum,
   memberMaximum,
   orderMaximum,
+  provenanceMaximum,
   tokenMaximum,
 } from "./bounds.ts";
 import { linkName } from "./facts.ts";
@@ -37,6 +38,7 @@ function hasBounds(state: MeshState): string | null {
     orders.length <= orderMaximum &&
     links.length <= linkMaximum &&
     nodes.length <= members.length &&
+    state.provenance.length <= provenanceMaximum &&
     residency.length <= blobMaximum &&
     residency.every(({ holders }) => holders.length > 0 && holders.length <= holderMaximum);
   return isSmall ? null : "a list has passed its bound";
@@ -49,6 +51,7 @@ function hasOneForm(state: MeshState): string | null {
     ascends(state.tokens, ({ token }) => token) &&
     ascends(state.leases, ({ node }) => node) &&
     ascends(state.links, linkName) &&
+    ascends(state.provenance, ({ subject }) => subject) &&
     ascends(state.nodes, ({ node }) => node) &&
     ascends(state.residency, ({ blob }) => blob) &&
     state.residency.every(({ holders }) => ascends(holders, (each) => each));

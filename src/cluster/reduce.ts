@@ -6,6 +6,7 @@ import { expire, renew } from "./leases.ts";
 import { drain, evict, leave, offline, ready, seeEpoch } from "./members.ts";
 import { giveOrder, withFence } from "./orders.ts";
 import { describeMesh, pose } from "./posture.ts";
+import { withProvenance } from "./provenance.ts";
 import { requireScope } from "./scope.ts";
 import type { MeshState } from "./state.ts";
 import { createToken, revokeToken } from "./tokens.ts";
@@ -23,10 +24,14 @@ export function atTimeOf(state: MeshState, { timeMs, term }: Event): MeshState {
  * The state after an event. Pure: no clock, no chance, integers only. Throws the refusal of an event that
  * has no effect; its time still counts, which `MeshFold` sees to.
  */
-export function reduce(before: MeshState, event: Event): MeshState {
-  const { command, author } = event;
-  requireScope(before, event);
-  const state = "fence" in command ? withFence(before, command.fence) : before;
+export function reduce(state: MeshState, event: Event): MeshState {
+  requireScope(state, event);
+  const { command } = event;
+  const fenced = "fence" in command ? withFence(state, command.fence) : state;
+  return withProvenance(carryOut(fenced, event), event);
+}
+
+function carryOut(state: MeshState, { command, author }: Event): MeshState {
   switch (command.kind) {
     case "mesh-founded":
       return found(state, command);

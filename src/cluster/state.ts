@@ -1,5 +1,5 @@
 import { canonicalText, digestBytes, digestJson, type Digest } from "#src/codec/digest.ts";
-import type { CommandOf, Configuration, Fence } from "./event.ts";
+import type { CommandOf, Configuration, Event, Fence } from "./event.ts";
 
 export type MemberStanding = "joining" | "ready" | "draining" | "offline" | "left" | "evicted";
 
@@ -50,6 +50,13 @@ export interface Blob {
   readonly holders: readonly string[];
 }
 
+/** Who decided last on a thing, and by what right. */
+export interface Provenance extends Pick<Event, "author" | "scope" | "policy"> {
+  /** Such as `member b` or `posture`. */
+  readonly subject: string;
+  readonly atMs: number;
+}
+
 export type Manifest = CommandOf<"manifest-set">["manifest"] & { readonly digest: Digest };
 export type Posture = Omit<CommandOf<"posture-set">, "kind">;
 
@@ -78,6 +85,7 @@ export interface MeshState {
   readonly configuration: Configuration;
   readonly manifest: Manifest | null;
   readonly posture: Posture;
+  readonly provenance: readonly Provenance[];
 }
 
 export const defaultConfiguration: Configuration = {
@@ -96,6 +104,7 @@ export const emptyMesh: MeshState = {
   configuration: defaultConfiguration,
   manifest: null,
   posture: { posture: "trusted-lan", discovery: "off", claims: [] },
+  provenance: [],
 };
 
 /** Texts of lists and other parts: an event changes few of them, and the rest are the same objects. */
