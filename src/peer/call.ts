@@ -10,7 +10,7 @@ import { askHello, readHello, type Hello } from "./hello.ts";
 import { ReplyReader, type Reply } from "./reply.ts";
 import { isObject, type JsonObject } from "./signed-document.ts";
 
-/** Documents to another node and from it, in order. A network connection will be another one. */
+/** Documents to another node and from it, in order. */
 export interface PeerLine {
   send(document: Uint8Array): Promise<void>;
   /** The next document; null when the other end has closed. */

@@ -2,7 +2,7 @@ import type { CommandContext, Services } from "#src/command/define.ts";
 import { callPeer } from "#src/peer/call.ts";
 import { ownFacts, presentedGrant } from "#src/peer/own-facts.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
-import { dialPeer, type DialRequest } from "./dial.ts";
+import { dialUntil, type DialRequest } from "./dial.ts";
 
 /**
  * Calls one command of the node at an address and gives its result. The event `peer.met` comes first
@@ -15,8 +15,7 @@ export async function callAt(
   { signal, emit }: Pick<CommandContext, "signal" | "emit">,
 ): Promise<unknown> {
   const log = await services.receipts.open();
-  signal.throwIfAborted();
-  const { connection, peer } = await dialPeer(services, request);
+  const { connection, peer } = await dialUntil(signal, services, request);
   const close = () => connection.close();
   signal.addEventListener("abort", close, { once: true });
   try {

@@ -3,7 +3,7 @@ import { addressText, type PeerAddress } from "#src/peer/address.ts";
 import { callPeer } from "#src/peer/call.ts";
 import { ownFacts } from "#src/peer/own-facts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { dialPeer } from "./dial.ts";
+import { dialUntil } from "./dial.ts";
 
 /** One step on the way to another node, and how it went. */
 export interface PeerCheck {
@@ -48,7 +48,12 @@ export async function diagnosePeer(
   };
   const passed = (name: string, found: string) => add({ name, passed: true, found, fix: null });
   try {
-    const { connection, peer } = await dialPeer(services, { ...request, again: null }, passed);
+    const { connection, peer } = await dialUntil(
+      signal,
+      services,
+      { ...request, again: null },
+      passed,
+    );
     try {
       const { clock, random, trust, receipts } = services;
       const log = await receipts.open();

@@ -74,6 +74,29 @@ export async function dialPeer(
   }
 }
 
+/** As `dialPeer`, given up when the signal aborts; a connection that opens after that is closed. */
+export async function dialUntil(
+  signal: AbortSignal,
+  ...words: Parameters<typeof dialPeer>
+): Promise<Met> {
+  signal.throwIfAborted();
+  const dialing = dialPeer(...words);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([dialing, aborted]);
+  } catch (error) {
+    void dialing.then(
+      ({ connection }) => connection.close(),
+      () => {},
+    );
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 function checkPin(
   { fingerprint }: SeenCertificate,
   known: string | null,

@@ -234,6 +234,25 @@ describe("A-2 a node is called by its address", () => {
     await strict.stop();
   });
 
+  test("A-2 a caller that is interrupted while it dials stops at once", async () => {
+    const taken = Promise.withResolvers<Socket>();
+    const mute = createServer((socket) => taken.resolve(socket));
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", () => resolve()));
+    const interrupt = new AbortController();
+    const { port } = mute.address() as { port: number };
+    const work = callAt(
+      alice,
+      request(port, { pin: tls.fingerprint }),
+      { name: "version", parameters: {} },
+      { signal: interrupt.signal, emit() {} },
+    );
+    const socket = await taken.promise;
+    interrupt.abort(new Refusal("interrupted", "stopped", "call again"));
+    expect(await codeOf(work)).toBe("interrupted");
+    socket.destroy();
+    mute.close();
+  });
+
   test("A-2 a stopping door tells its callers", async () => {
     const strict = open({ drainMs: 100 });
     const met = await dial(strict.port);
