@@ -10,6 +10,11 @@ import { askSocket, askTcp, codeIn } from "./storm-doors.fixture.ts";
 const minutes = 60_000;
 const training = { size: "nano", steps: 1_000_000, seed: 7, threads: 1, checkpointEvery: 50 };
 
+const stateOf = async (home: string, run: string) => {
+  const answer = await askSocket(home, "run/status", { run });
+  return answer.kind === "result" ? (answer.result as { state: string }).state : "";
+};
+
 const stepOf = async (home: string, run: string) => {
   const answer = await askSocket(home, "run/status", { run });
   return answer.kind === "result" ? (answer.result as { step: number }).step : -1;
@@ -134,7 +139,7 @@ describe("A-9 around a daemon", () => {
       renameSync(`${program}.new`, program);
       const short = { ...training, steps: 30, name: "after" };
       expect(codeIn(await askSocket(home.path, "run/start", short))).toBe("result");
-      await until("its end", async () => (await stepOf(home.path, "after")) === 30);
+      await until("its end", async () => (await stateOf(home.path, "after")) === "completed");
       const sampled = await askSocket(home.path, "sample", { run: "after", tokens: 2 });
       expect(sampled).toMatchObject({ kind: "result", result: { tokens: 2 } });
       for (const [name, parameters] of [

@@ -22,7 +22,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ plan: "member", digest: "member", execute: "member" },
   ...{ "artifact/list": "member", "artifact/show": "member" },
   // Takes the machine's time, or shows who did what.
-  ...{ sample: "trusted", replay: "trusted" },
+  ...{ sample: "trusted", replay: "trusted", sim: "trusted" },
   ...{ "receipt/list": "trusted", "receipt/show": "trusted" },
   // Names files of the machine, shows its paths and settings, starts and stops work.
   ...{ train: "owner", "run/start": "owner", "run/stop": "owner", chat: "owner", export: "owner" },

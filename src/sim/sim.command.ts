@@ -44,7 +44,7 @@ const progressEveryMs = 500;
 defineCommand({
   name: "sim",
   summary: "Play clusters on a simulated network, clock and disk, with faults drawn from a seed.",
-  access: "safe",
+  access: "trusted",
   flow: "proof",
   parameters,
   result: resultSchema,
