@@ -102,8 +102,7 @@ export const machineDisk: Disk = {
 
   stat: (path) => guarded("look at", path, () => entryOf(dirname(path), basename(path))),
 
-  isLink: (path) =>
-    guarded("look at", path, async () => (await fs.lstat(path)).isSymbolicLink()),
+  isLink: (path) => guarded("look at", path, async () => (await fs.lstat(path)).isSymbolicLink()),
 
   freeBytes: (path) =>
     guarded("look at", path, async () => {

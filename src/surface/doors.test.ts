@@ -149,7 +149,7 @@ const peerDoor: Door = {
   name: "peer",
   async call(registry, command, parameters) {
     const envelope = sealCall(peer, {
-      ...{ recipient: nodeId, name: command.name, parameters: parameters as never, grant: null },
+      ...{ recipient: nodeId, name: command.name, parameters, grant: null },
       ...{ rotations: [], nowMs: Date.now(), random: machineRandom },
     });
     const frames: { kind: string; body: Record<string, unknown> }[] = [];

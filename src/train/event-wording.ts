@@ -4,7 +4,10 @@ import type { RunEvent } from "./run-rows.ts";
 /** One event as a sentence without its end; a kind this version does not know is shown as it is. */
 export function eventText({ type, body }: Pick<RunEvent, "type" | "body">): string {
   const facts = body as Readonly<Record<string, unknown>>;
-  const say = (key: string) => String(facts[key] ?? "?");
+  const say = (key: string) => {
+    const fact = facts[key];
+    return typeof fact === "string" || typeof fact === "number" ? String(fact) : "?";
+  };
   switch (type) {
     case "started": {
       const began = facts["step"] === 0 ? "started" : `went on after step ${say("step")}`;

@@ -71,7 +71,8 @@ describe("A-2 /openapi.json", () => {
     for (const [path, operations] of Object.entries((await documentFor("own")).paths))
       for (const operation of Object.values(operations)) {
         const isOpen = operation.security.some((each) => Object.keys(each).length === 0);
-        const access = operation["x-psionic-access"] ?? (ownersPaths.includes(path) ? "owner" : "safe");
+        const access =
+          operation["x-psionic-access"] ?? (ownersPaths.includes(path) ? "owner" : "safe");
         expect([path, isOpen]).toEqual([path, access === "safe"]);
       }
   });
