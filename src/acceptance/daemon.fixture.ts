@@ -14,6 +14,8 @@ export interface DaemonFile {
 export class DaemonHome implements AsyncDisposable {
   readonly folder = new TemporaryFolder();
   readonly path: string;
+  /** What was started and not awaited: ended with the scope too, also when the test failed. */
+  readonly #started: Bun.Subprocess[] = [];
 
   constructor(name = "home") {
     this.path = this.folder.file(name);
@@ -31,8 +33,10 @@ export class DaemonHome implements AsyncDisposable {
     return last;
   }
 
-  start(...words: string[]) {
-    return startBinary(words, this.path, { timeoutMs: 120_000 });
+  async start(...words: string[]) {
+    const child = await startBinary(words, this.path, { timeoutMs: 120_000 });
+    this.#started.push(child);
+    return child;
   }
 
   async up(...words: string[]): Promise<DaemonFile> {
@@ -50,7 +54,10 @@ export class DaemonHome implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#started) child.kill("SIGKILL");
+    const pid = this.hasFile ? this.file.pid : null;
     await this.run("down", "--drain", "2s");
+    if (pid !== null && lives(pid)) process.kill(pid, "SIGKILL");
     this.folder[Symbol.dispose]();
   }
 }
