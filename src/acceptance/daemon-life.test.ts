@@ -94,7 +94,7 @@ describe("A-9 around a daemon", () => {
   );
 
   test(
-    "A-9 psionic.toml counts as it is now, and a broken one keeps no training from being stopped",
+    "A-9 psionic.toml counts as it is now; a broken one keeps neither training nor daemon from being stopped",
     async () => {
       await using home = new DaemonHome();
       await home.up();
@@ -118,6 +118,7 @@ describe("A-9 around a daemon", () => {
       terminal.kill("SIGINT");
       await terminal.exited;
       expect(terminal.exitCode).toBe(130);
+      expect(await home.json("down")).toMatchObject({ state: "stopped", by: "request" });
       rmSync(path);
       expect(await home.json("run", "status", "long")).toMatchObject({ state: "interrupted" });
     },

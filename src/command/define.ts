@@ -98,6 +98,8 @@ export interface CommandDeclaration<
   readonly paths?: readonly (
     string | { readonly key: string; readonly words: readonly string[] }
   )[];
+  /** Takes its parameters from the call alone: it must work where psionic.toml cannot be read. */
+  readonly withoutSettings?: boolean;
   /** One-letter options at a terminal, by letter: `{ f: "follow" }`. */
   readonly letters?: Readonly<Record<string, string>>;
   /** It works until it is told to stop, so that a Ctrl-C or SIGTERM is its ordinary end: status 0. */

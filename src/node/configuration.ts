@@ -58,13 +58,16 @@ export function openConfiguration(
   return {
     defaultsFor(commandName) {
       const command = registry.get(commandName);
-      if (!command) return {};
+      if (!command || command.withoutSettings === true) return {};
       const set = valuesOf(command).filter(({ source }) => source !== "default");
       return Object.fromEntries(set.map(({ name, value }) => [name.split(".").at(-1)!, value]));
     },
-    settings: () => registry.all().flatMap((each) => (each.hidden ? [] : valuesOf(each))),
+    settings: () => registry.all().flatMap((each) => (hasSettings(each) ? valuesOf(each) : [])),
   };
 }
+
+const hasSettings = (command: AnyCommand): boolean =>
+  command.hidden !== true && command.withoutSettings !== true;
 
 interface FileValue {
   readonly value: unknown;
@@ -121,7 +124,7 @@ function readTable(
 ): void {
   const { registry, settings, path } = reading;
   const command = registry.get(words.join("/"));
-  const properties = (command && !command.hidden && parameterSchema(command).properties) || {};
+  const properties = (command && hasSettings(command) && parameterSchema(command).properties) || {};
   const own = new Map<string, FileValue>();
   for (const [key, value] of Object.entries(table)) {
     const place = [...words, key];

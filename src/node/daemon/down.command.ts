@@ -7,6 +7,7 @@ defineCommand({
   summary: "Stop the daemon in order, and wait until it is gone.",
   access: "owner",
   localOnly: true,
+  withoutSettings: true,
   flow: "node",
   parameters: v.strictObject({ drain: drainParameter }),
   result: v.object({
