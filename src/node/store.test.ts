@@ -120,6 +120,35 @@ describe("T-6 the store", () => {
     expect(codeOf(() => openStore(home(), [runs(first)]))).toBe("store_corrupt");
   });
 
+  test("T-6 processes that make one new database at the same moment all get it", async () => {
+    const script = `
+      const { openStore } = await import(${JSON.stringify(join(import.meta.dir, "store.ts"))});
+      const { homePaths } = await import(${JSON.stringify(join(import.meta.dir, "home.ts"))});
+      console.log("ready");
+      for await (const line of console) {
+        const [begin, count] = line.split(" ").map(Number);
+        for (let index = 0; index < count; index++) {
+          while (Date.now() < begin + index * 25);
+          openStore(homePaths(${JSON.stringify(root)} + "/" + index, {}), []).close();
+        }
+        break;
+      }`;
+    const others = Array.from({ length: 3 }, () =>
+      Bun.spawn([process.execPath, "-e", script], {
+        stdin: "pipe",
+        stdout: "pipe",
+        stderr: "pipe",
+      }),
+    );
+    for (const { stdout } of others) await stdout.getReader().read();
+    for (const { stdin } of others) {
+      stdin.write(`${Date.now() + 100} 40\n`);
+      stdin.end();
+    }
+    const said = await Promise.all(others.map(({ stderr }) => stderr.text()));
+    expect(said).toEqual(["", "", ""]);
+  }, 30_000);
+
   test("T-6 another process reads while one has the home and writes", () => {
     const lock = lockHome(home());
     const writer = openStore(home(), [runs(first)]);

@@ -11,6 +11,7 @@ import { keepPrivate, prepareHome } from "./home.ts";
 
 /** How long one statement waits for another process before it is refused as busy. */
 const busyTimeoutMs = 5_000;
+const busyRetryMs = 5;
 
 /** A store that can be closed; only composition closes it. */
 export interface OpenStore extends Store {
@@ -34,16 +35,17 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
   const copy = isWritable(home) ? null : copyDatabase(home);
   refuseEmptied(home);
   if (copy === null) keepPrivate(home.database);
-  const database = guard(() => {
+  const open = () => {
     const opened = new Database(copy?.path ?? home.database, { create: true });
     opened.run(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-    opened.run("PRAGMA journal_mode = WAL");
+    enterWal(opened);
     opened.run("PRAGMA synchronous = FULL");
     opened.run("PRAGMA foreign_keys = ON");
     migrate(opened, tableSets, home);
     if (copy !== null) opened.run("PRAGMA query_only = ON");
     return opened;
-  });
+  };
+  const database = guard(open);
   return {
     all: (sql, ...values) =>
       guard(() => database.query(sql).all(...(values as SQLQueryBindings[])) as Row[]),
@@ -59,6 +61,23 @@ export function openStore(home: HomePaths, tableSets: readonly TableSet[]): Open
       copy?.remove();
     },
   };
+}
+
+/**
+ * Changes a new database to WAL. Where another process does so at the same moment SQLite says busy at
+ * once, whatever the time-out, so it is asked again for as long.
+ */
+function enterWal(database: Database): void {
+  for (let waitedMs = 0; ; waitedMs += busyRetryMs) {
+    try {
+      database.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      const code = (error as { code?: string }).code ?? "";
+      if (!code.startsWith("SQLITE_BUSY") || waitedMs >= busyTimeoutMs) throw error;
+      Bun.sleepSync(busyRetryMs);
+    }
+  }
 }
 
 /** False when the home can only be read. A home without a database must be writable. */
