@@ -141,9 +141,10 @@ describe("T-6 the store", () => {
       }),
     );
     for (const { stdout } of others) await stdout.getReader().read();
+    const beginMs = Date.now() + 100;
     for (const { stdin } of others) {
-      stdin.write(`${Date.now() + 100} 40\n`);
-      stdin.end();
+      await stdin.write(`${beginMs} 40\n`);
+      await stdin.end();
     }
     const said = await Promise.all(others.map(({ stderr }) => stderr.text()));
     expect(said).toEqual(["", "", ""]);
