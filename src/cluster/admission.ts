@@ -7,14 +7,15 @@ import { requireToken, useToken } from "./tokens.ts";
 /** Founds the mesh with its first member, which is ready: whoever founds is there. */
 export function found(
   state: MeshState,
-  { mesh, node, key, roles, epoch, version }: CommandOf<"mesh-founded">,
+  { mesh, node, key, roles, epoch, version, contact }: CommandOf<"mesh-founded">,
 ): MeshState {
   if (state.mesh !== "")
     deny("mesh_wrong", `This log is that of the mesh ${state.mesh}`, "Found one in another home.");
   const { timeMs: sinceMs } = state;
-  const founder = { node, key, roles, epoch, token: null, sinceMs, standing: "joining" } as const;
+  const facts = { node, key, contact, roles, epoch, labels: [] } as const;
+  const founder = { ...facts, token: null, sinceMs, standing: "joining" } as const;
   const founded = withMember({ ...state, mesh, owner: node, version }, founder);
-  return ready(founded, { kind: "node-ready", node, epoch });
+  return ready(founded, { kind: "node-ready", node, epoch, key, contact });
 }
 
 /**
@@ -26,9 +27,10 @@ export function admit(state: MeshState, newcomer: CommandOf<"node-admitted">): M
   const token = requireToken(state, newcomer);
   requireOwnId(state, newcomer);
   requireDescribed(state, newcomer);
-  const { node, key, roles, epoch } = newcomer;
+  const { node, key, contact, roles, epoch } = newcomer;
   const { timeMs: sinceMs } = state;
-  const member = { node, key, roles, epoch, token: token.token, sinceMs } as const;
+  const facts = { node, key, contact, roles, epoch, labels: [] } as const;
+  const member = { ...facts, token: token.token, sinceMs } as const;
   return withMember(useToken(state, token), { ...member, standing: "joining" });
 }
 

@@ -13,6 +13,11 @@ export const holderMaximum = 64;
 export const provenanceMaximum = memberMaximum + tokenMaximum + 4;
 /** Nodes an operator's manifest may name. */
 export const manifestMaximum = 256;
+/** Addresses of one node, and characters of one. */
+export const placeMaximum = 8;
+export const placeTextMaximum = 128;
+/** Labels of one node. */
+export const labelMaximum = 16;
 /** Claims that a posture may ask of newcomers. */
 export const claimMaximum = 16;
 /** Characters of a name: of a node, a mesh, a token, an order. */

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import { digestBytes } from "#src/codec/digest.ts";
 import type { Command, Scope } from "./event.ts";
-import { admission, foundedMesh, founding, keyOf, TestMesh, tokenCommand } from "./mesh.fixture.ts";
+import {
+  admission,
+  contactOf,
+  foundedMesh,
+  founding,
+  keyOf,
+  readiness,
+  TestMesh,
+  tokenCommand,
+} from "./mesh.fixture.ts";
 import { driftOf } from "./posture.ts";
 import { defaultConfiguration, residencyDigest, topologyDigest } from "./state.ts";
 
@@ -136,7 +145,7 @@ describe("C-3 scopes", () => {
     ["scope_lacking", "b", "self", { kind: "node-draining", node: "a" }],
     ["scope_lacking", "b", "owner", { kind: "node-evicted", node: "a", reason: "" }],
     ["scope_lacking", "a", "self", { kind: "lease-renewed", node: "b", epoch: 1 }],
-    ["member_unknown", "z", "self", { kind: "node-ready", node: "z", epoch: 1 }],
+    ["member_unknown", "z", "self", readiness("z")],
     ["member_unknown", "z", "membership", admission("c", "t")],
     ["mesh_wrong", "z", "owner", { ...founding, node: "z" } as Command],
     ["done", "b", "membership", admission("c", "t")],
@@ -210,7 +219,7 @@ describe("C-4 orders", () => {
 });
 
 describe("C-6 liveness", () => {
-  const self = (kind: "node-ready" | "lease-renewed" | "node-left", epoch = 1) =>
+  const self = (kind: "lease-renewed" | "node-left", epoch = 1) =>
     ({ kind, node: "b", epoch }) as const;
 
   test("C-6 the defaults stand in the state and can be set, in an order that makes sense", () => {
@@ -237,8 +246,8 @@ describe("C-6 liveness", () => {
     expect(mesh.codeOf("a", "coordinator", end())).toBe("lease_absent");
     expect(mesh.codeOf("b", "self", self("lease-renewed"))).toBe("member_standing_wrong");
     mesh.timeMs += 30 * 24 * hourMs;
-    expect(mesh.codeOf("b", "self", self("node-ready", 0))).toBe("epoch_stale");
-    expect(mesh.codeOf("b", "self", self("node-ready", 7))).toBe("done");
+    expect(mesh.codeOf("b", "self", readiness("b", 0))).toBe("epoch_stale");
+    expect(mesh.codeOf("b", "self", readiness("b", 7))).toBe("done");
     expect(mesh.codeOf("b", "self", self("lease-renewed", 6))).toBe("epoch_stale");
   });
 
@@ -255,10 +264,30 @@ describe("C-6 liveness", () => {
     mesh.timeMs += 15_000;
     expect(mesh.codeOf("a", "coordinator", off())).toBe("done");
     expect(mesh.codeOf("b", "self", self("node-left"))).toBe("done");
-    expect(mesh.codeOf("b", "self", self("node-ready"))).toBe("member_unknown");
+    expect(mesh.codeOf("b", "self", readiness("b"))).toBe("member_unknown");
     expect(mesh.codeOf("a", "self", { kind: "node-left", node: "a", epoch: 1 })).toBe(
       "member_standing_wrong",
     );
+  });
+
+  test("C-7 a member says at each start where it is reached; any ready member labels it", () => {
+    const mesh = foundedMesh(true);
+    const moved = { ...readiness("b", 2), contact: { ...contactOf("b"), places: ["10.0.0.9:1"] } };
+    expect(mesh.codeOf("b", "self", moved)).toBe("done");
+    expect(mesh.state.members[1]!.contact.places).toEqual(["10.0.0.9:1"]);
+    const label = (name: string, value: string) =>
+      ({ kind: "node-labelled", node: "b", label: name, value }) as const;
+    expect(mesh.codeOf("a", "membership", label("rack", "7"))).toBe("done");
+    expect(mesh.codeOf("b", "self", label("lane", "avx2"))).toBe("done");
+    expect(mesh.codeOf("b", "self", label("rack", "8"))).toBe("done");
+    expect(mesh.state.members[1]!.labels).toEqual([
+      { label: "lane", value: "avx2" },
+      { label: "rack", value: "8" },
+    ]);
+    mesh.ask("b", "self", label("rack", ""));
+    expect(mesh.state.members[1]!.labels).toEqual([{ label: "lane", value: "avx2" }]);
+    for (let count = 1; count < 16; count++) mesh.ask("b", "self", label(`l${count}`, "x"));
+    expect(mesh.codeOf("b", "self", label("one-more", "x"))).toBe("mesh_full");
   });
 
   test("C-6 an epoch that was seen counts", () => {

@@ -4,6 +4,8 @@ import {
   durationMaximumMs,
   manifestMaximum,
   nameMaximum,
+  placeMaximum,
+  placeTextMaximum,
   textMaximum,
 } from "./bounds.ts";
 
@@ -26,6 +28,20 @@ export type Scope = (typeof scopes)[number];
 
 export const roles = ["host", "coordinator", "trainer", "validator", "observer"] as const;
 const roleList = v.pipe(v.array(v.picklist(roles)), v.maxLength(roles.length));
+
+/** Where a node is reached and how it is known there; it says so itself at every start. */
+const contact = v.strictObject({
+  /** `HOST:PORT`, the likeliest first; none for a node that only dials others. */
+  places: v.pipe(
+    v.array(v.pipe(v.string(), v.nonEmpty(), v.maxLength(placeTextMaximum))),
+    v.maxLength(placeMaximum),
+  ),
+  /** SHA-256 of its TLS certificate. */
+  certificate: digest,
+  /** The X25519 key to which messages are encrypted that pass through others: 32 bytes. */
+  box: digest,
+});
+export type Contact = v.InferOutput<typeof contact>;
 
 /**
  * What an order of the coordinator carries: when it was given, and by whose authority. Whoever has seen
@@ -64,6 +80,7 @@ const claims = v.pipe(v.array(name), v.maxLength(claimMaximum));
 const found = v.strictObject({
   kind: v.literal("mesh-founded"),
   ...{ mesh: name, node: name, key: digest, roles: roleList, epoch: count, version: count },
+  contact,
 });
 const createToken = v.strictObject({
   kind: v.literal("token-created"),
@@ -82,8 +99,13 @@ const admit = v.strictObject({
   ...{ mesh: name, node: name, key: digest, roles: roleList, epoch: count, version: count },
   /** `secret` is the digest of what was shown. */
   ...{ token: name, secret: digest, clockMs: count, claims },
+  contact,
 });
-const ready = v.strictObject({ kind: v.literal("node-ready"), node: name, epoch: count });
+/** A start, or a return: `key` is the one it signs with now, `contact` where it is now. */
+const ready = v.strictObject({
+  kind: v.literal("node-ready"),
+  ...{ node: name, epoch: count, key: digest, contact },
+});
 const drain = v.strictObject({ kind: v.literal("node-draining"), node: name });
 const leave = v.strictObject({ kind: v.literal("node-left"), node: name, epoch: count });
 const offline = v.strictObject({ kind: v.literal("node-offline"), node: name, fence });
@@ -94,6 +116,11 @@ const expire = v.strictObject({ kind: v.literal("lease-expired"), node: name, fe
 const order = v.strictObject({
   kind: v.literal("order-given"),
   ...{ order: name, node: name, what: text, fence },
+});
+/** A word an operator or a program keeps with a node; an empty value takes it away. */
+const label = v.strictObject({
+  kind: v.literal("node-labelled"),
+  ...{ node: name, label: name, value: text },
 });
 const configure = v.strictObject({ kind: v.literal("configuration-set"), configuration });
 const measureLink = v.strictObject({
@@ -124,7 +151,7 @@ const pose = v.strictObject({
 const command = v.variant("kind", [
   ...([found, createToken, revokeToken, admit, ready, drain, leave, offline, evict] as const),
   ...([seeEpoch, renew, expire, order, configure, measureLink, measureNode] as const),
-  ...([hold, describe, pose] as const),
+  ...([hold, describe, pose, label] as const),
 ]);
 export type Command = v.InferOutput<typeof command>;
 export type Kind = Command["kind"];

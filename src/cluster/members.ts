@@ -1,4 +1,4 @@
-import { memberMaximum } from "./bounds.ts";
+import { labelMaximum, memberMaximum } from "./bounds.ts";
 import { deny } from "./deny.ts";
 import type { CommandOf } from "./event.ts";
 import { withElement } from "./list.ts";
@@ -68,9 +68,11 @@ export function requireEpoch({ node, epoch: known }: Member, epoch: number): voi
   );
 }
 
-export function ready(state: MeshState, { node, epoch }: CommandOf<"node-ready">): MeshState {
-  const member = liveMember(state, node);
-  requireEpoch(member, epoch);
+export function ready(state: MeshState, command: CommandOf<"node-ready">): MeshState {
+  const { node, epoch, key, contact } = command;
+  const known = liveMember(state, node);
+  requireEpoch(known, epoch);
+  const member = { ...known, key, contact };
   const untilMs = state.timeMs + state.configuration.leaseMs;
   const leases = withElement(state.leases, (lease) => lease.node, { node, untilMs });
   return { ...withStanding(state, member, "ready", epoch), leases };
@@ -118,4 +120,18 @@ export function seeEpoch(state: MeshState, { node, epoch }: CommandOf<"epoch-see
   const member = liveMember(state, node);
   requireEpoch(member, epoch);
   return withMember(state, { ...member, epoch });
+}
+
+/** Puts a word to a node, or takes it away where its value is empty. */
+export function label(
+  state: MeshState,
+  { node, label: name, value }: CommandOf<"node-labelled">,
+): MeshState {
+  const member = liveMember(state, node);
+  const others = member.labels.filter((each) => each.label !== name);
+  if (value !== "" && others.length >= labelMaximum)
+    deny("mesh_full", `${node} has ${labelMaximum} labels`, "Take one away first.");
+  const added = { label: name, value };
+  const labels = value === "" ? others : withElement(others, (each) => each.label, added);
+  return withMember(state, { ...member, labels });
 }

@@ -33,10 +33,22 @@ export class TestMesh {
 export const keyOf = (node: string) => digestBytes(`key of ${node}`);
 export const secretOf = (token: string) => digestBytes(`secret of ${token}`);
 
+export const contactOf = (node: string) => ({
+  places: [`${node}:7420`],
+  certificate: digestBytes(`certificate of ${node}`),
+  box: digestBytes(`box of ${node}`),
+});
+
+/** What a member says at a start. */
+export function readiness(node: string, epoch = 1) {
+  const known = { key: keyOf(node), contact: contactOf(node) };
+  return { kind: "node-ready" as const, node, epoch, ...known };
+}
+
 export const founding: Command = {
   kind: "mesh-founded",
   ...{ mesh: "home", node: "a", key: keyOf("a"), roles: ["host", "coordinator"] },
-  ...{ epoch: 1, version: 1 },
+  ...{ epoch: 1, version: 1, contact: contactOf("a") },
 };
 
 export function tokenCommand(token: string, isReusable = false): Command {
@@ -50,6 +62,7 @@ export function admission(node: string, token: string) {
     ...{ mesh: "home", node, key: keyOf(node), epoch: 1, version: 1 },
     roles: ["trainer" as const],
     ...{ token, secret: secretOf(token), clockMs: 1_000, claims: [] as string[] },
+    contact: contactOf(node),
   };
 }
 
@@ -61,6 +74,6 @@ export function foundedMesh(hasSecond = false): TestMesh {
   if (!hasSecond) return mesh;
   mesh.ask("a", "owner", tokenCommand("second"));
   mesh.ask("a", "membership", admission("b", "second"));
-  mesh.ask("b", "self", { kind: "node-ready", node: "b", epoch: 1 });
+  mesh.ask("b", "self", readiness("b"));
   return mesh;
 }

@@ -46,6 +46,7 @@ function subjectOf(command: Command): string | null {
     case "node-offline":
     case "node-evicted":
     case "lease-expired":
+    case "node-labelled":
       return `member ${command.node}`;
     case "configuration-set":
       return "configuration";

@@ -3,7 +3,7 @@ import { configure } from "./configuration.ts";
 import type { Event } from "./event.ts";
 import { hold, measureLink, measureNode } from "./facts.ts";
 import { expire, renew } from "./leases.ts";
-import { drain, evict, leave, offline, ready, seeEpoch } from "./members.ts";
+import { drain, evict, label, leave, offline, ready, seeEpoch } from "./members.ts";
 import { giveOrder, withFence } from "./orders.ts";
 import { describeMesh, pose } from "./posture.ts";
 import { withProvenance } from "./provenance.ts";
@@ -59,6 +59,8 @@ function carryOut(state: MeshState, { command, author }: Event): MeshState {
       return expire(state, command);
     case "order-given":
       return giveOrder(state, command, author);
+    case "node-labelled":
+      return label(state, command);
     case "configuration-set":
       return configure(state, command);
     case "link-measured":

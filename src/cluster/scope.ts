@@ -18,6 +18,7 @@ const allowed = {
   "lease-renewed": ["self"],
   "lease-expired": ["coordinator"],
   "order-given": ["coordinator"],
+  "node-labelled": ["self", "membership", "owner"],
   "configuration-set": ["owner"],
   "link-measured": ["link"],
   "node-measured": ["self"],

@@ -1,11 +1,20 @@
 import { canonicalText, digestBytes, digestJson, type Digest } from "#src/codec/digest.ts";
-import type { CommandOf, Configuration, Event, Fence } from "./event.ts";
+import type { CommandOf, Configuration, Contact, Event, Fence } from "./event.ts";
 
 export type MemberStanding = "joining" | "ready" | "draining" | "offline" | "left" | "evicted";
 
+export interface Label {
+  readonly label: string;
+  readonly value: string;
+}
+
 export interface Member {
   readonly node: string;
+  /** The key it signs with, as it said at its last start. */
   readonly key: Digest;
+  readonly contact: Contact;
+  /** By ascending name. */
+  readonly labels: readonly Label[];
   readonly roles: CommandOf<"node-admitted">["roles"];
   readonly standing: MemberStanding;
   /** The highest epoch seen of it; never goes back, not even over an eviction. */

@@ -69,9 +69,10 @@ const flawedReducers: Readonly<Record<Exclude<MeshFlaw, "own-clock">, Reduce>> =
 
 function putIn(state: MeshState, { command, timeMs: sinceMs }: Event): MeshState {
   if (command.kind !== "node-admitted") return state;
-  const { node, key, roles, epoch, token } = command;
+  const { node, key, contact, roles, epoch, token } = command;
   const others = state.members.filter((each) => each.node !== node);
-  const added: Member = { node, key, roles, epoch, token, sinceMs, standing: "joining" };
+  const facts = { node, key, contact, labels: [], roles, epoch } as const;
+  const added: Member = { ...facts, token, sinceMs, standing: "joining" };
   const members = [...others, added].toSorted((a, b) => (a.node < b.node ? -1 : 1));
   return { ...state, members };
 }

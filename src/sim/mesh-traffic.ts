@@ -35,7 +35,8 @@ export class MeshTraffic {
     this.#draws = [
       [5, (view) => this.#token(view)],
       [10, (view) => this.#admit(view)],
-      [6, (view) => this.#ofMember(view, "node-ready")],
+      [6, (view) => this.#ready(view)],
+      [2, (view) => this.#label(view)],
       [4, (view) => this.#ofMember(view, "lease-renewed")],
       [2, (view) => this.#ofMember(view, "node-left")],
       [1, (view) => this.#drain(view)],
@@ -73,7 +74,8 @@ export class MeshTraffic {
   #found(): ReturnType<Draw> {
     const node = this.targets[0]!;
     const names = { mesh: "home", node, key: digestBytes(node), roles: [...founderRoles] };
-    return [node, "owner", { kind: "mesh-founded", ...names, epoch: 1, version }];
+    const contact = contactOf(node, 1);
+    return [node, "owner", { kind: "mesh-founded", ...names, epoch: 1, version, contact }];
   }
 
   #token({ state }: MeshView): ReturnType<Draw> {
@@ -111,22 +113,35 @@ export class MeshTraffic {
       ...{ token, secret: digestBytes(chance.happens(0.95) ? token : "guess") },
       clockMs: chance.happens(0.95) ? nowMs : nowMs + 1_000_000,
       claims: [],
+      contact: contactOf(node, 1),
     };
     return [this.#memberId(state), "membership", command];
   }
 
-  #ofMember(
-    { state }: MeshView,
-    kind: "node-ready" | "lease-renewed" | "node-left",
-  ): ReturnType<Draw> {
+  #ofMember({ state }: MeshView, kind: "lease-renewed" | "node-left"): ReturnType<Draw> {
+    const { node, epoch } = this.#member(state);
+    return [node, "self", { kind, node, epoch: this.#moved(epoch) }];
+  }
+
+  #ready({ state }: MeshView): ReturnType<Draw> {
+    const isAny = state.members.length > 0;
+    const { node, epoch: known } = isAny ? this.chance.pick(state.members) : this.#member(state);
+    const epoch = this.#moved(known);
+    const facts = { key: digestBytes(node), contact: contactOf(node, epoch) };
+    return [node, "self", { kind: "node-ready", node, epoch, ...facts }];
+  }
+
+  /** An epoch now and then: the node started anew. One below: a copy of its home did. */
+  #moved(epoch: number): number {
+    return Math.max(0, epoch + this.chance.pick([0, 0, 0, 1, -1]));
+  }
+
+  #label({ state }: MeshView): ReturnType<Draw> {
     const { chance } = this;
-    const { node, epoch } =
-      kind === "node-ready" && state.members.length > 0
-        ? chance.pick(state.members)
-        : this.#member(state);
-    // An epoch now and then: the node started anew. One below: a copy of its home did.
-    const change = chance.pick([0, 0, 0, 1, -1]);
-    return [node, "self", { kind, node, epoch: Math.max(0, epoch + change) }];
+    const label = chance.pick(["rack", "lane"] as const);
+    const value = chance.pick(["", "1", "2"] as const);
+    const command: Command = { kind: "node-labelled", node: this.#memberId(state), label, value };
+    return [this.#memberId(state), "membership", command];
   }
 
   #drain({ state }: MeshView): ReturnType<Draw> {
@@ -237,4 +252,9 @@ export class MeshTraffic {
   #memberId(state: MeshState): string {
     return this.#member(state).node;
   }
+}
+
+function contactOf(node: string, epoch: number) {
+  const certificate = digestBytes(`certificate of ${node}`);
+  return { places: [`${node}:${7420 + epoch}`], certificate, box: digestBytes(`box of ${node}`) };
 }
