@@ -93,6 +93,7 @@ export function compose(options: {
     },
     interaction: options.interaction,
     daemon: null,
+    cluster: null,
     registry,
     environment,
     lock: () => (lock ??= lockHome(home)),

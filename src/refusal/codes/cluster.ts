@@ -110,6 +110,48 @@ export const clusterCodes = {
     false,
     "An order carries an older fence than one that is known, or was given by an authority that has changed since. Whoever gave it does not coordinate any more.",
   ),
+  token_malformed: entry(
+    2,
+    400,
+    false,
+    "The text is no whole join token: something was cut off or mistyped. Copy all of it, from psn1_ to its end.",
+  ),
+  cluster_leaderless: entry(
+    14,
+    503,
+    true,
+    "No coordinator answered within the patience of the command: too few members that decide can reach each other. Nothing was written. `psionic cluster status` shows who is missing.",
+  ),
+  cluster_uncertain: entry(
+    14,
+    503,
+    true,
+    "The coordinator was lost while the command was on its way, and it may or may not have been written. Look first, then ask again.",
+  ),
+  cluster_busy: entry(
+    14,
+    503,
+    true,
+    "As many commands as may be wait for the mesh already. Try again in a moment.",
+  ),
+  cluster_member: entry(
+    14,
+    409,
+    false,
+    "The node is a member of a mesh with others in it. `psionic cluster leave` takes it out first; a founder's others leave before it joins elsewhere.",
+  ),
+  cluster_out: entry(
+    14,
+    409,
+    false,
+    "The node left its mesh or was evicted from it. It takes part again with a new join token.",
+  ),
+  home_copied: entry(
+    14,
+    409,
+    false,
+    "Two processes speak as one node in one epoch: its home was copied. Give the copy an identity of its own (a new home, then join), or end it.",
+  ),
   configuration_unfit: entry(
     2,
     400,
