@@ -97,6 +97,21 @@ export interface ClusterService {
   leave(signal: AbortSignal): Promise<void>;
   /** Reads the log back from the disk and folds it again. Refused with `log_damaged`. */
   recompute(): Promise<Recomputed>;
+  /**
+   * The digest of the whole state as it was at an index, folded from the log on the disk. Refused with
+   * `cluster_index_unkept` where a snapshot has replaced that part of the log or it has not come so far.
+   */
+  digestAt(index: number): Promise<Digest>;
+  /**
+   * Calls a command of another member as this node, where and with which certificate the state says it is
+   * reached. Refusals: `member_unknown`; those of dialling and of calls; the one the command gave there.
+   */
+  ask(
+    node: string,
+    name: string,
+    parameters: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<unknown>;
 }
 
 declare module "#src/command/define.ts" {

@@ -152,6 +152,42 @@ export const clusterCodes = {
     false,
     "Two processes speak as one node in one epoch: its home was copied. Give the copy an identity of its own (a new home, then join), or end it.",
   ),
+  cluster_index_unkept: entry(
+    14,
+    409,
+    true,
+    "The node cannot say what its state was at that index: a snapshot has replaced that part of its log, or its log has not come so far yet. Ask for the present index.",
+  ),
+  cluster_state_wrong: entry(
+    13,
+    500,
+    false,
+    "Folding the log on the disk again gives another state than the one in memory. This node's memory, disk or program is damaged: stop it, keep its home for whoever looks into it, and let it join anew with an empty home.",
+  ),
+  cluster_digest_differs: entry(
+    13,
+    409,
+    false,
+    "Two members say different digests of the same index, so they do not agree on what was decided. Keep the homes of both; the details name who said what. A majority that agrees is right, and whoever differs leaves and joins anew.",
+  ),
+  cluster_snapshot_wrong: entry(
+    13,
+    422,
+    false,
+    "The file is no snapshot of a mesh, or was changed after it was signed, or its signer is not a member of the mesh it shows. Ask the node that made it for another.",
+  ),
+  node_ambiguous: entry(
+    2,
+    400,
+    false,
+    "Several members have ids that begin so. Type more of the id; `psionic nodes` shows as much as is needed.",
+  ),
+  manifest_wrong: entry(
+    2,
+    422,
+    false,
+    "The operator's description of the mesh is not understood: it is neither TOML nor JSON, or a node in it lacks its id, key or roles. docs/CLUSTER.md shows one.",
+  ),
   configuration_unfit: entry(
     2,
     400,
