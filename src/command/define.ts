@@ -6,7 +6,7 @@ export type { Access };
 
 /** The headings of `--help`, in the order a first-time user needs them. */
 export type Flow =
-  "start" | "model" | "proof" | "node" | "artifact" | "peer" | "evidence" | "tools";
+  "start" | "model" | "proof" | "node" | "cluster" | "artifact" | "peer" | "evidence" | "tools";
 
 /**
  * What a node hands to its commands. Each room adds its own service by declaration merging:

@@ -182,7 +182,7 @@ export const clusterCodes = {
     false,
     "Several members have ids that begin so. Type more of the id; `psionic nodes` shows as much as is needed.",
   ),
-  manifest_wrong: entry(
+  mesh_manifest_wrong: entry(
     2,
     422,
     false,

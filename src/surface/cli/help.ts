@@ -9,6 +9,7 @@ const headings: readonly (readonly [Flow, string])[] = [
   ["model", "Models and runs"],
   ["proof", "Checking a run"],
   ["node", "This node"],
+  ["cluster", "The cluster"],
   ["artifact", "Artifacts"],
   ["peer", "Other nodes"],
   ["evidence", "Policies and evidence"],
