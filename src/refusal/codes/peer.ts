@@ -135,4 +135,16 @@ export const peerCodes = {
     false,
     "The node at that address speaks another version of the calls between nodes. Bring both machines to the same version of psionic.",
   ),
+  box_forged: entry(
+    13,
+    400,
+    false,
+    "What a member passed on for another does not open with this node's key on that way: it was changed, moved, or sealed for somebody else. It was dropped, and that relay is left out for a while.",
+  ),
+  box_unsealable: entry(
+    14,
+    409,
+    true,
+    "The key to which messages for a member are sealed is no usable X25519 key. The member says its key at every start; start it again.",
+  ),
 } as const satisfies Record<string, CodeEntry>;
