@@ -152,6 +152,12 @@ export const clusterCodes = {
     false,
     "Two processes speak as one node in one epoch: its home was copied. Give the copy an identity of its own (a new home, then join), or end it.",
   ),
+  cluster_unreachable: entry(
+    14,
+    409,
+    false,
+    "The node has no address where others reach it, so nobody could use a join token of it. Start its daemon with the door for nodes open.",
+  ),
   cluster_index_unkept: entry(
     14,
     409,
