@@ -15,6 +15,8 @@ export interface LinkMember {
   readonly certificate: Digest;
   /** Its X25519 key, hexadecimal: what passes through others is encrypted to it. */
   readonly box: string;
+  /** The key it signs with, as it said at its last start: what comes through others must be signed by it. */
+  readonly key: string;
   /** The highest epoch the mesh has seen of it; a lower one is refused. */
   readonly epoch: number;
 }
@@ -59,7 +61,10 @@ export interface LinkView {
   readonly relay: string | null;
   /** The address in use, or the last one tried. */
   readonly place: string | null;
-  /** Why it is not `connected`, as the refusal that came of the last attempt. */
+  /**
+   * Why it is not `connected`, as the refusal that came of the last attempt; also on a link that is up
+   * while another process says it is that node (`home_copied`, `epoch_stale`).
+   */
   readonly reason: {
     readonly code: string;
     readonly message: string;
@@ -105,5 +110,8 @@ export interface Links {
   /** False where no way is open now; the message is dropped then, as a network drops it. */
   send(to: string, kind: string, body: JsonObject): boolean;
   views(): readonly LinkView[];
+  /** How often what came or was to go was refused or dropped since the start, by code. */
+  refusals(): Readonly<Record<string, number>>;
+  /** Says farewell, so that the others know at once, and ends all links. */
   stop(): Promise<void>;
 }

@@ -6,10 +6,13 @@ import { isObject, type JsonObject } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { closeCodes, peerPath } from "./limits.ts";
 import { type SeenCertificate, stepPatienceMs } from "./reach.ts";
+import type { WireReceiver } from "./wire.ts";
 
 /** A ping goes out so often; an end that answers none for three of them is gone. */
 const pingMs = 10_000;
 const pingsMissedMaximum = 3;
+/** How long a connection that is finished may take to send what waits. */
+const finishMs = 1_000;
 
 /**
  * A connection to another node's door. Only the certificate that was seen before is accepted. Several
@@ -20,6 +23,9 @@ export class PeerConnection {
   readonly greetings = new Inbox();
   /** Lines by the id of their call, and by the digest of what they sent. */
   readonly #lines = new Map<string, Inbox>();
+  /** Takes everything that comes, once the connection is a link. */
+  #receiver: WireReceiver | null = null;
+  #hasEnded = false;
   #timer: ReturnType<typeof setInterval> | null = null;
   #unanswered = 0;
 
@@ -72,6 +78,29 @@ export class PeerConnection {
     );
   }
 
+  /** As `send`, but what a connection that has ended is given is lost. */
+  trySend(document: Uint8Array): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(document);
+  }
+
+  /** Bytes that wait to be sent. */
+  get waitingBytes(): number {
+    return this.socket.bufferedAmount;
+  }
+
+  /** Gives everything that comes from now on to a receiver: the connection is a link. */
+  handOver(receiver: WireReceiver): void {
+    this.#receiver = receiver;
+    if (this.#hasEnded) receiver.ended();
+  }
+
+  /** Closes after what waits has been sent, or a second later. */
+  finish(code: number, reason: string): void {
+    this.socket.close(code, reason);
+    const late = setTimeout(() => this.close(), finishMs);
+    this.socket.addEventListener("close", () => clearTimeout(late));
+  }
+
   /** A line for one call; its replies are told from those of others by the call they answer. */
   openLine(): PeerLine {
     const inbox = new Inbox();
@@ -93,12 +122,16 @@ export class PeerConnection {
   }
 
   #route(document: Uint8Array): void {
+    if (this.#receiver !== null) return this.#receiver.take(document);
     const { callId, previous } = headOf(document);
     const line = this.#lines.get(callId) ?? this.#lines.get(previous);
     (line ?? this.greetings).push(document);
   }
 
   #end(code: number): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#receiver?.ended();
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     const failure = code === closeCodes.busy ? tooMany() : null;

@@ -1,4 +1,5 @@
 import type { Services } from "#src/command/define.ts";
+import type { Digest } from "#src/codec/digest.ts";
 import { addressText, type PeerAddress } from "#src/peer/address.ts";
 import {
   answerHello,
@@ -22,6 +23,8 @@ export interface DialRequest {
   readonly place: PeerAddress;
   /** The certificate that must show, as a person confirmed it. */
   readonly pin?: string;
+  /** The certificate that must show, as the mesh names it for a member. It is no person's pin, so it is not remembered. */
+  readonly certificate?: Digest;
   /** The node that must answer. */
   readonly to?: string;
   /** The words to type again once the fingerprint is confirmed; null goes on without a pin, to diagnose. */
@@ -50,7 +53,7 @@ export async function dialPeer(
   const { place, pin, to } = request;
   const log = await services.receipts.open();
   const seen = await seeCertificate(place, passed);
-  const known = pin ?? (to === undefined ? null : pinOf(services.store, to));
+  const known = pin ?? request.certificate ?? (to === undefined ? null : pinOf(services.store, to));
   checkPin(seen, known, request);
   passed(
     "pin",

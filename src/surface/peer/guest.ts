@@ -1,9 +1,12 @@
 import type { Clock } from "#src/port/clock.ts";
 import type { PeerLimits } from "./limits.ts";
+import type { WireReceiver } from "./wire.ts";
 
 /** What the listener needs of a WebSocket. */
 export interface GuestSocket {
   sendBinary(bytes: Uint8Array): number;
+  /** Bytes that wait to be sent. */
+  getBufferedAmount(): number;
   close(code?: number, reason?: string): void;
   terminate(): void;
 }
@@ -16,7 +19,12 @@ export class Guest {
   /** Node id of who is there; null until it is proved. */
   nodeId: string | null = null;
   isStranger = true;
+  isMember = false;
   callCount = 0;
+  /** False until a document came after it had proved who it is: the first one tells a link from calls. */
+  hasSpoken = false;
+  /** Takes everything that comes, once the connection is a link; null for one that calls. */
+  receiver: WireReceiver | null = null;
   usedMs: number;
   readonly openedMs: number;
   #allowance: number;
@@ -45,6 +53,8 @@ export class Guest {
   isOverdue(): boolean {
     const nowMs = this.clock.monotonicMs();
     if (this.nodeId === null) return nowMs - this.openedMs > this.limits.handshakeMs;
+    // A link looks after itself.
+    if (this.receiver !== null) return false;
     return this.callCount === 0 && nowMs - this.usedMs > this.limits.idleMs;
   }
 

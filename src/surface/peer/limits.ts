@@ -4,6 +4,8 @@ export interface PeerLimits {
   readonly connections: number;
   /** Of those, what nodes nobody entered may take: strangers shut no known node out. */
   readonly strangerConnections: number;
+  /** Connections of members of the mesh, which have places of their own. */
+  readonly memberConnections: number;
   /** Connections whose other end has not yet said who it is; a new one ends the oldest. */
   readonly unproven: number;
   /** How long the other end may take to say who it is. */
@@ -26,13 +28,15 @@ export interface PeerLimits {
 export const peerLimits: PeerLimits = {
   connections: 256,
   strangerConnections: 128,
+  memberConnections: 512,
   unproven: 64,
   handshakeMs: 10_000,
   idleMs: 300_000,
   callsAtOnce: 16,
   callBurst: 256,
   callsPerSecond: 64,
-  queueBytes: 4 * 1024 * 1024,
+  // Above what a link lets wait, so that a link drops messages and is not cut.
+  queueBytes: 6 * 1024 * 1024,
   openSeconds: 10,
   drainMs: 2_000,
 };
@@ -43,6 +47,13 @@ export const closeCodes = {
   unproven: 4001,
   idle: 4002,
   busy: 4008,
+  /** A link that one of the two refused; the message before says why. */
+  refused: 4010,
+  /** A link that another connection of the same two nodes took the place of. */
+  superseded: 4011,
+  /** A link whose other end stops or does not answer any more. */
+  farewell: 4012,
+  silent: 4013,
 } as const;
 
 /** The path that becomes a WebSocket; the version of the exchange stands in its first document. */

@@ -15,6 +15,7 @@ import { documentMaximumBytes, readCanonical } from "#src/peer/signed-document.t
 import { Refusal } from "#src/refusal/refusal.ts";
 import { Guest, type GuestSocket } from "./guest.ts";
 import { closeCodes, peerLimits, peerPath, type PeerLimits } from "./limits.ts";
+import { wireOfGuest, type WireDoor } from "./wire.ts";
 
 /** What the peers' door on the network is given when the node composes. */
 export interface PeerListenerParts {
@@ -30,6 +31,8 @@ export interface PeerListenerParts {
   draining(): boolean;
   onBug(error: unknown): void;
   readonly limits?: Partial<PeerLimits>;
+  /** Who takes the connections of members that become links; null while nobody does. */
+  links?(): WireDoor | null;
 }
 
 export interface PeerListener {
@@ -130,6 +133,7 @@ class PeerDoor {
   leave(guest: Guest): void {
     this.#guests.delete(guest);
     guest.socket = null;
+    guest.receiver?.ended();
     guest.gone.abort(new Refusal("interrupted", "the caller went away", "call again"));
   }
 
@@ -140,6 +144,7 @@ class PeerDoor {
   }
 
   take(guest: Guest, document: Uint8Array): void {
+    if (guest.receiver !== null) return guest.receiver.take(document);
     if (!guest.spendCall()) return this.#cut(guest, closeCodes.busy, "too many calls at once");
     void this.#answer(guest, document).catch((error: unknown) => {
       if (!(error instanceof Refusal)) this.parts.onBug(error);
@@ -173,6 +178,7 @@ class PeerDoor {
       }
       return this.#meet(guest, document);
     }
+    if (this.#becomesLink(guest, guest.nodeId, document)) return;
     const { limits } = this;
     const refuse = (refusal: Refusal) => {
       const call = { callId: null, sender: null, digest: digestBytes(document) };
@@ -188,20 +194,38 @@ class PeerDoor {
     }
   }
 
+  /** Hands a connection whose first document is a message between members to the links. */
+  #becomesLink(guest: Guest, node: string, document: Uint8Array): boolean {
+    if (guest.hasSpoken) return false;
+    guest.hasSpoken = true;
+    const links = this.parts.links?.() ?? null;
+    if (links === null || tryRead(document)?.["type"] !== "psionic-message") return false;
+    guest.receiver = links.accept(wireOfGuest(guest, node));
+    guest.receiver.take(document);
+    return true;
+  }
+
   /** Reads who is there; throws, and the connection ends, where that is not proved. */
   #meet(guest: Guest, document: Uint8Array): void {
     const { trust, clock } = this.parts.services;
     const hello = readHello(document, guest.challenge, clock.wallMs(), trust);
     checkChannel(hello, this.parts.tls.fingerprint);
     const { nodeId, registered } = trust.lookup(hello.key, hello.rotations);
-    guest.isStranger = registered === "provisional";
-    const proven = [...this.#guests].filter((each) => each.nodeId !== null);
-    const strangers = proven.filter(({ isStranger }) => isStranger);
-    const isFull =
-      proven.length >= this.limits.connections ||
-      (guest.isStranger && strangers.length >= this.limits.strangerConnections);
-    if (isFull) return this.#cut(guest, closeCodes.busy, "too many connections");
+    guest.isMember = this.parts.links?.()?.isMember(nodeId) ?? false;
+    guest.isStranger = registered === "provisional" && !guest.isMember;
+    if (this.#isFull(guest)) return this.#cut(guest, closeCodes.busy, "too many connections");
     guest.nodeId = nodeId;
+  }
+
+  /** Whether there is no place for one who has proved who it is: members, known nodes and strangers have their own. */
+  #isFull({ isMember, isStranger }: Guest): boolean {
+    const { connections, strangerConnections, memberConnections } = this.limits;
+    const proven = [...this.#guests].filter((each) => each.nodeId !== null);
+    const members = proven.filter((each) => each.isMember);
+    if (isMember) return members.length >= memberConnections;
+    const strangers = proven.filter((each) => each.isStranger);
+    const isStrangerTooMany = isStranger && strangers.length >= strangerConnections;
+    return isStrangerTooMany || proven.length - members.length >= connections;
   }
 
   #cut(guest: Guest, code: number, reason = ""): void {

@@ -1,0 +1,96 @@
+import * as v from "valibot";
+import { codes } from "#src/refusal/codes.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import type { LinkReason } from "./health.ts";
+import { callIdShape } from "./shapes.ts";
+import { malformed, type JsonObject } from "./signed-document.ts";
+
+/**
+ * The first messages of a link: each end says which start of which process it is, and takes the other's
+ * word or refuses with a reason. Of one node only one process may speak.
+ */
+
+/** Version of what is said over links. */
+export const linkVersion = 1;
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const meetSchema = v.strictObject({
+  version: count,
+  /** Which start of the node this is. */
+  epoch: count,
+  /** Drawn by the process when it started: tells a copy of a home from the home. */
+  instance: callIdShape,
+  /** The sender takes messages of the other end whose counter is higher than this. */
+  ceiling: count,
+});
+export type Meet = v.InferOutput<typeof meetSchema>;
+
+const refuseSchema = v.strictObject({
+  code: v.pipe(v.string(), v.regex(/^[a-z_]{1,60}$/)),
+  message: v.pipe(v.string(), v.maxLength(2_000)),
+  hint: v.pipe(v.string(), v.maxLength(2_000)),
+});
+
+/** Reads who meets. Refusals: `peer_version`, `envelope_malformed`. */
+export function readMeet(body: JsonObject): Meet {
+  if (body["version"] !== linkVersion) {
+    const theirs = String(body["version"]).slice(0, 20);
+    throw new Refusal(
+      "peer_version",
+      `the other node speaks version ${theirs} of what is said over links, this program ${linkVersion}`,
+      "bring both machines to the same version of psionic",
+      { theirs, ours: linkVersion },
+    );
+  }
+  const parsed = v.safeParse(meetSchema, body);
+  if (!parsed.success) throw malformed(parsed.issues[0].message);
+  return parsed.output;
+}
+
+/** Reads why the other end refused. A code this version does not know becomes `peer_refused`. */
+export function readRefuse(body: JsonObject): LinkReason {
+  const parsed = v.safeParse(refuseSchema, body);
+  if (!parsed.success) throw malformed(parsed.issues[0].message);
+  const { code, message, hint } = parsed.output;
+  return { code: Object.hasOwn(codes, code) ? code : "peer_refused", message, hint };
+}
+
+/** What the other end is told of a refusal. */
+export function refuseBody({ code, message, hint }: LinkReason): JsonObject {
+  return { code, message: message.slice(0, 2_000), hint: hint.slice(0, 2_000) };
+}
+
+/** What is known of a node before it meets. */
+export interface KnownStart {
+  readonly node: string;
+  /** The highest epoch that was seen of it. */
+  readonly epoch: number;
+  /** The process of it that was heard of late; null where none was. */
+  readonly live: { readonly epoch: number; readonly instance: string } | null;
+}
+
+/**
+ * Refuses who may not speak for a node: an earlier start than one that was seen (`epoch_stale`), or
+ * another process of the same start while the first is heard (`home_copied`).
+ */
+export function judgeMeet({ epoch, instance }: Meet, known: KnownStart): void {
+  const { node, live } = known;
+  if (epoch < known.epoch)
+    throw new Refusal(
+      "epoch_stale",
+      `${node} came in epoch ${epoch}, and was seen in epoch ${known.epoch}${live === null ? "" : ` as the process ${shortOf(live.instance)}; this one is ${shortOf(instance)}`}`,
+      "end the older process; a home that was restored from an old copy catches up by starting again",
+      { node, epoch, seenEpoch: known.epoch, instance, live: live?.instance ?? null },
+    );
+  if (live === null || live.epoch !== epoch || live.instance === instance) return;
+  throw new Refusal(
+    "home_copied",
+    `two processes speak as ${node} in epoch ${epoch}: ${shortOf(live.instance)} was there first, ${shortOf(instance)} came now`,
+    "its home was copied: give the copy a home of its own (`psionic init --home …`, then join), or end it",
+    { node, epoch, live: live.instance, instance },
+  );
+}
+
+/** As much of a process's number as tells it from another. */
+const shortOf = (instance: string) => instance.slice(0, 8);

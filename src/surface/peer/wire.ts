@@ -1,0 +1,62 @@
+import type { PeerConnection } from "./connection.ts";
+import type { Guest } from "./guest.ts";
+
+/**
+ * One way to another node over which documents go both ways, whoever opened it and whatever carries it:
+ * what a link is put together from. A relay is another implementation of it.
+ */
+export interface Wire {
+  /** Who is at the other end, as it proved when the wire was opened. */
+  readonly node: string;
+  readonly path: "direct" | "relayed";
+  /** The member that passes documents on, where the path is relayed. */
+  readonly relay: string | null;
+  /** True where this node opened it. */
+  readonly isDialled: boolean;
+  /** The address that was dialled, where one was. */
+  readonly place: string | null;
+  /** Bytes that were given to it and have not left this machine. */
+  readonly waitingBytes: number;
+  /** Sends a document of at most a mebibyte; on a wire that has ended it is lost. */
+  send(document: Uint8Array): void;
+  /** Ends the wire after what waits has been sent; `reason` is for whoever reads traces. */
+  close(code: number, reason: string): void;
+}
+
+/** Who takes what comes over a wire. */
+export interface WireReceiver {
+  take(document: Uint8Array): void;
+  /** The wire has ended, whoever ended it; told once. */
+  ended(): void;
+}
+
+/** Who takes over connections that turn out to be links: the door hands them in. */
+export interface WireDoor {
+  /** Members have places of their own at the door. */
+  isMember(node: string): boolean;
+  accept(wire: Wire): WireReceiver;
+}
+
+/** A connection that this node dialled, as a wire. */
+export function wireOfConnection(connection: PeerConnection, node: string, place: string): Wire {
+  return {
+    ...{ node, place, path: "direct", relay: null, isDialled: true },
+    get waitingBytes() {
+      return connection.waitingBytes;
+    },
+    send: (document) => connection.trySend(document),
+    close: (code, reason) => connection.finish(code, reason),
+  };
+}
+
+/** A connection that another node dialled, as a wire. */
+export function wireOfGuest(guest: Guest, node: string): Wire {
+  return {
+    ...{ node, place: null, path: "direct", relay: null, isDialled: false },
+    get waitingBytes() {
+      return guest.socket?.getBufferedAmount() ?? 0;
+    },
+    send: (document) => guest.send(document),
+    close: (code, reason) => guest.socket?.close(code, reason),
+  };
+}
