@@ -5,8 +5,9 @@ import { formatCount, formatDuration, formatFigure, formatShort } from "../forma
 import { isActive, type RunLine, type RunStatus, tokensPerStep } from "../protocol.ts";
 import { axes, type Axis, comparedMaximum, hashOf } from "../router.ts";
 import { type Series, stepSeconds } from "../series.ts";
-import { Chart } from "./chart.tsx";
+import { ChartGrid, type GridChart, lossManner, normManner, rateManner } from "./chart-grid.tsx";
 import { Loading, RefusalNote, StateMark } from "./pieces.tsx";
+import { figures, Table } from "./table.tsx";
 import { useAnswer } from "./use-answer.ts";
 import { useSeries } from "./use-series.ts";
 
@@ -196,90 +197,42 @@ function Curves({ chosen, axis }: { readonly chosen: readonly Chosen[]; readonly
     formatX: axis === "seconds" ? formatDuration : axis === "tokens" ? formatShort : formatCount,
     empty: "No figures yet.",
   };
-  return (
-    <div class="charts" key={axis}>
-      <h2 class="visually-hidden">Curves</h2>
-      <div class="wide">
-        <Chart
-          {...shared}
-          title="Training loss"
-          lines={lines.loss}
-          format={formatFigure}
-          smoothing={0.6}
-          isTall
-        />
-      </div>
-      <div class="wide">
-        <Chart
-          {...shared}
-          title="Held-out loss"
-          lines={lines.heldOut}
-          format={formatFigure}
-          isTall
-        />
-      </div>
-      <Chart
-        {...shared}
-        title="Gradient norm"
-        lines={lines.norm}
-        format={formatFigure}
-        smoothing={0.6}
-      />
-      <Chart
-        {...shared}
-        title="Tokens per second"
-        lines={lines.rate}
-        format={formatShort}
-        smoothing={0.9}
-      />
-    </div>
-  );
+  const charts: readonly GridChart[] = [
+    { title: "Training loss", lines: lines.loss, ...lossManner },
+    { title: "Held-out loss", lines: lines.heldOut, format: formatFigure, isTall: true },
+    { title: "Gradient norm", lines: lines.norm, ...normManner },
+    { title: "Tokens per second", lines: lines.rate, ...rateManner },
+  ];
+  return <ChartGrid key={axis} {...{ charts, shared }} />;
 }
+
+const figureColumns = [
+  ...["Run", "State", "Size", figures("Steps"), figures("Loss"), figures("Held out")],
+  ...["Numerics", "Seed"],
+];
 
 function Figures({ chosen }: { readonly chosen: readonly Chosen[] }) {
   return (
     <section class="panel" aria-labelledby="figures-title">
       <h2 id="figures-title">Side by side</h2>
-      <div class="scroll" role="region" tabIndex={0} aria-label="Runs side by side">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Run</th>
-              <th scope="col">State</th>
-              <th scope="col">Size</th>
-              <th scope="col" class="number">
-                Steps
-              </th>
-              <th scope="col" class="number">
-                Loss
-              </th>
-              <th scope="col" class="number">
-                Held out
-              </th>
-              <th scope="col">Numerics</th>
-              <th scope="col">Seed</th>
-            </tr>
-          </thead>
-          <tbody>
-            {chosen.map(({ status, series }) => (
-              <tr key={status.run}>
-                <th scope="row">
-                  <a href={hashOf({ view: "run", run: status.name })}>{status.name}</a>
-                </th>
-                <td>
-                  <StateMark state={status.state} />
-                </td>
-                <td>{status.manifest.size}</td>
-                <td class="number">{formatCount(series.steps.step.at(-1))}</td>
-                <td class="number">{formatFigure(series.steps.loss.at(-1))}</td>
-                <td class="number">{formatFigure(series.evaluations.loss.at(-1))}</td>
-                <td>{status.manifest.lane}</td>
-                <td>{status.manifest.seed}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="Runs side by side" columns={figureColumns}>
+        {chosen.map(({ status, series }) => (
+          <tr key={status.run}>
+            <th scope="row">
+              <a href={hashOf({ view: "run", run: status.name })}>{status.name}</a>
+            </th>
+            <td>
+              <StateMark state={status.state} />
+            </td>
+            <td>{status.manifest.size}</td>
+            <td class="number">{formatCount(series.steps.step.at(-1))}</td>
+            <td class="number">{formatFigure(series.steps.loss.at(-1))}</td>
+            <td class="number">{formatFigure(series.evaluations.loss.at(-1))}</td>
+            <td>{status.manifest.lane}</td>
+            <td>{status.manifest.seed}</td>
+          </tr>
+        ))}
+      </Table>
     </section>
   );
 }

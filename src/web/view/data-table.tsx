@@ -1,6 +1,7 @@
 import { tableRowMaximum, tableRows } from "../chart-model.ts";
 import type { Columns } from "../csv.ts";
 import { formatCount, missing } from "../format.ts";
+import { figures, Table } from "./table.tsx";
 
 interface DataTableProps {
   readonly caption: string;
@@ -18,41 +19,32 @@ export function DataTable({ caption, columns, format }: DataTableProps) {
     typeof value === "number"
       ? (column === 0 ? formatPlace : formatFigure)(value)
       : (value ?? missing);
+  const shown =
+    count > tableRowMaximum
+      ? `${rows.length} of ${formatCount(count)} rows; the CSV has all`
+      : `${count} rows`;
   return (
-    <div class="scroll short" role="region" tabIndex={0} aria-label={`Figures of ${caption}`}>
-      <table>
-        <caption>
-          {count > tableRowMaximum
-            ? `${rows.length} of ${formatCount(count)} rows; the CSV has all`
-            : `${count} rows`}
-        </caption>
-        <thead>
-          <tr>
-            {columns.names.map((name) => (
-              <th key={name} scope="col" class="number">
-                {name}
+    <Table
+      label={`Figures of ${caption}`}
+      columns={columns.names.map(figures)}
+      isShort
+      caption={shown}
+    >
+      {rows.map((row) => (
+        <tr key={row}>
+          {columns.values.map((column, index) =>
+            index === 0 ? (
+              <th key={index} scope="row" class="number">
+                {text(column[row], index)}
               </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr key={row}>
-              {columns.values.map((column, index) =>
-                index === 0 ? (
-                  <th key={index} scope="row" class="number">
-                    {text(column[row], index)}
-                  </th>
-                ) : (
-                  <td key={index} class="number">
-                    {text(column[row], index)}
-                  </td>
-                ),
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+            ) : (
+              <td key={index} class="number">
+                {text(column[row], index)}
+              </td>
+            ),
+          )}
+        </tr>
+      ))}
+    </Table>
   );
 }

@@ -21,6 +21,7 @@ import {
   useNow,
 } from "./pieces.tsx";
 import { StartForm } from "./start-form.tsx";
+import { figures, Table } from "./table.tsx";
 import { type Answer, useAnswer } from "./use-answer.ts";
 
 /** The list shows at most this many runs until more are asked for. */
@@ -156,59 +157,37 @@ function ActiveRuns(props: {
   );
 }
 
+const runColumns = [
+  ...["Name", "State", figures("Step"), figures("Loss"), figures("Held out")],
+  ...[figures("Tokens/s"), figures("Of peak"), "Size", "Created"],
+];
+
 function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
   const nowMs = useNow();
   const [count, setCount] = useState(shownMaximum);
   return (
     <>
-      <div class="scroll" role="region" tabIndex={0} aria-label="List of runs">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">
-                Step
-              </th>
-              <th scope="col" class="number">
-                Loss
-              </th>
-              <th scope="col" class="number">
-                Held out
-              </th>
-              <th scope="col" class="number">
-                Tokens/s
-              </th>
-              <th scope="col" class="number">
-                Of peak
-              </th>
-              <th scope="col">Size</th>
-              <th scope="col">Created</th>
-            </tr>
-          </thead>
-          <tbody>
-            {runs.slice(0, count).map((line) => (
-              <tr key={line.run}>
-                <th scope="row">
-                  <a href={hashOf({ view: "run", run: line.name })}>{line.name}</a>
-                </th>
-                <td>
-                  <StateMark state={line.state} />
-                </td>
-                <td class="number">
-                  {formatCount(line.step)} / {formatCount(line.steps)}
-                </td>
-                <td class="number">{formatFigure(line.loss)}</td>
-                <td class="number">{formatFigure(line.valLoss)}</td>
-                <td class="number">{formatShort(line.tokensPerSecond)}</td>
-                <td class="number">{formatPercent(line.percentOfPeak)}</td>
-                <td>{line.size}</td>
-                <td>{formatAgo(line.createdMs, nowMs)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table label="List of runs" columns={runColumns}>
+        {runs.slice(0, count).map((line) => (
+          <tr key={line.run}>
+            <th scope="row">
+              <a href={hashOf({ view: "run", run: line.name })}>{line.name}</a>
+            </th>
+            <td>
+              <StateMark state={line.state} />
+            </td>
+            <td class="number">
+              {formatCount(line.step)} / {formatCount(line.steps)}
+            </td>
+            <td class="number">{formatFigure(line.loss)}</td>
+            <td class="number">{formatFigure(line.valLoss)}</td>
+            <td class="number">{formatShort(line.tokensPerSecond)}</td>
+            <td class="number">{formatPercent(line.percentOfPeak)}</td>
+            <td>{line.size}</td>
+            <td>{formatAgo(line.createdMs, nowMs)}</td>
+          </tr>
+        ))}
+      </Table>
       {runs.length > count && (
         <button type="button" onClick={() => setCount(count + shownMaximum)}>
           Show {Math.min(shownMaximum, runs.length - count)} more

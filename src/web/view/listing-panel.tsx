@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { listingOf } from "../listing.ts";
 import { Loading, RefusalNote } from "./pieces.tsx";
+import { Table } from "./table.tsx";
 import { useAnswer } from "./use-answer.ts";
 
 interface ListingPanelProps {
@@ -30,28 +31,15 @@ export function ListingPanel(props: ListingPanelProps) {
         <p class="empty">{children}</p>
       )}
       {listing !== null && listing.rows.length > 0 && (
-        <div class="scroll" role="region" tabIndex={0} aria-label={title}>
-          <table>
-            <thead>
-              <tr>
-                {listing.names.map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {listing.rows.map((row, index) => (
-                <tr key={index}>
-                  {row.map((text, column) => (
-                    <td key={column}>{text}</td>
-                  ))}
-                </tr>
+        <Table label={title} columns={listing.names}>
+          {listing.rows.map((row, index) => (
+            <tr key={index}>
+              {row.map((text, column) => (
+                <td key={column}>{text}</td>
               ))}
-            </tbody>
-          </table>
-        </div>
+            </tr>
+          ))}
+        </Table>
       )}
     </section>
   );

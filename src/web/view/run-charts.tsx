@@ -1,8 +1,8 @@
 import { useMemo } from "preact/hooks";
 import type { ChartLine } from "../chart-model.ts";
-import { formatDuration, formatFigure, formatPercent, formatShort } from "../format.ts";
+import { formatDuration, formatFigure, formatPercent } from "../format.ts";
 import { type Series, splitParts } from "../series.ts";
-import { Chart } from "./chart.tsx";
+import { ChartGrid, type GridChart, lossManner, normManner, rateManner } from "./chart-grid.tsx";
 
 const noSteps = "No steps yet: curves begin with the first.";
 
@@ -16,51 +16,15 @@ export function RunCharts({
 }) {
   const lines = useMemo(() => linesOf(series), [series]);
   const shared = { subject: name, syncKey: "run", empty: noSteps };
-  return (
-    <div class="charts">
-      <div class="wide">
-        <Chart
-          {...shared}
-          title="Loss"
-          lines={lines.loss}
-          format={formatFigure}
-          smoothing={0.6}
-          isTall
-        />
-      </div>
-      <Chart
-        {...shared}
-        title="Tokens per second"
-        lines={lines.rate}
-        format={formatShort}
-        smoothing={0.9}
-      />
-      <Chart
-        {...shared}
-        title="Share of peak"
-        lines={lines.peak}
-        format={formatPercent}
-        smoothing={0.9}
-      />
-      <Chart {...shared} title="Learning rate" lines={lines.learningRate} format={formatFigure} />
-      <Chart
-        {...shared}
-        title="Gradient norm"
-        lines={lines.norm}
-        format={formatFigure}
-        smoothing={0.6}
-      />
-      <div class="wide">
-        <Chart
-          {...shared}
-          title="Time of a step"
-          lines={lines.split}
-          format={formatDuration}
-          isArea
-        />
-      </div>
-    </div>
-  );
+  const charts: readonly GridChart[] = [
+    { title: "Loss", lines: lines.loss, ...lossManner },
+    { title: "Tokens per second", lines: lines.rate, ...rateManner },
+    { title: "Share of peak", lines: lines.peak, ...rateManner, format: formatPercent },
+    { title: "Learning rate", lines: lines.learningRate, format: formatFigure },
+    { title: "Gradient norm", lines: lines.norm, ...normManner },
+    { title: "Time of a step", lines: lines.split, format: formatDuration, isArea: true },
+  ];
+  return <ChartGrid {...{ charts, shared }} />;
 }
 
 function linesOf(series: Series | null) {

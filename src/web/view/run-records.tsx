@@ -10,6 +10,7 @@ import type { Checkpoint, RunStatus, Sample, ShownReceipt } from "../protocol.ts
 import { hashOf } from "../router.ts";
 import { Facts, factText, JsonBlock, Loading, RefusalNote } from "./pieces.tsx";
 import { ReceiptTable } from "./receipt-table.tsx";
+import { figures, Table } from "./table.tsx";
 import { useAnswer } from "./use-answer.ts";
 
 const receiptsShown = 20;
@@ -39,6 +40,8 @@ export function Samples({ samples }: { readonly samples: readonly Sample[] }) {
   );
 }
 
+const checkpointColumns = [figures("Step"), "State", "Came from", figures("Size"), "Kept"];
+
 /** Checkpoints with what each came from: the digest of the one before. */
 export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Checkpoint[] }) {
   const newest = checkpoints.toReversed();
@@ -49,50 +52,33 @@ export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Ch
       {newest.length === 0 ? (
         <p class="empty">None yet. The run writes them as it goes, and one when it is stopped.</p>
       ) : (
-        <div class="scroll short" role="region" tabIndex={0} aria-label="Checkpoints, newest first">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col" class="number">
-                  Step
-                </th>
-                <th scope="col">State</th>
-                <th scope="col">Came from</th>
-                <th scope="col" class="number">
-                  Size
-                </th>
-                <th scope="col">Kept</th>
-              </tr>
-            </thead>
-            <tbody>
-              {newest.map(({ step, stateDigest, manifestDigest, parent, sizeBytes, ...mark }) => (
-                <tr key={`${step} ${manifestDigest}`}>
-                  <th scope="row" class="number">
-                    {formatCount(step)}
-                  </th>
-                  <td>
-                    <code title={stateDigest}>{formatDigest(stateDigest)}</code>
-                  </td>
-                  <td>
-                    {!mark.isKept ? (
-                      missing
-                    ) : parent ? (
-                      stepOf.has(parent) ? (
-                        `step ${formatCount(stepOf.get(parent))}`
-                      ) : (
-                        <code title={parent}>{formatDigest(parent)}</code>
-                      )
-                    ) : (
-                      "the start"
-                    )}
-                  </td>
-                  <td class="number">{formatBytes(sizeBytes)}</td>
-                  <td>{mark.isKept ? (mark.isBest ? "yes, best" : "yes") : "removed"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Checkpoints, newest first" columns={checkpointColumns} isShort>
+          {newest.map(({ step, stateDigest, manifestDigest, parent, sizeBytes, ...mark }) => (
+            <tr key={`${step} ${manifestDigest}`}>
+              <th scope="row" class="number">
+                {formatCount(step)}
+              </th>
+              <td>
+                <code title={stateDigest}>{formatDigest(stateDigest)}</code>
+              </td>
+              <td>
+                {!mark.isKept ? (
+                  missing
+                ) : parent ? (
+                  stepOf.has(parent) ? (
+                    `step ${formatCount(stepOf.get(parent))}`
+                  ) : (
+                    <code title={parent}>{formatDigest(parent)}</code>
+                  )
+                ) : (
+                  "the start"
+                )}
+              </td>
+              <td class="number">{formatBytes(sizeBytes)}</td>
+              <td>{mark.isKept ? (mark.isBest ? "yes, best" : "yes") : "removed"}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </section>
   );

@@ -58,10 +58,7 @@ export function RunView({ wanted }: { readonly wanted: string }) {
       {!isRunning && series?.steps.step.length === 0 ? (
         <p class="panel empty">No step was taken, so there are no curves.</p>
       ) : (
-        <>
-          <h2 class="visually-hidden">Curves</h2>
-          <RunCharts name={value.name} series={series} />
-        </>
+        <RunCharts name={value.name} series={series} />
       )}
       <div class="columns">
         <PromptBox
