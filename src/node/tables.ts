@@ -1,4 +1,5 @@
 import { artifactTables } from "#src/artifact/tables.ts";
+import { clusterTables } from "#src/cluster/tables.ts";
 import { journalTables } from "#src/command/journal.ts";
 import { grantTables } from "#src/grant/tables.ts";
 import { logTables } from "#src/log/tables.ts";
@@ -20,4 +21,5 @@ export const tableSets: readonly TableSet[] = [
   peerTables,
   logTables,
   artifactTables,
+  clusterTables,
 ];
