@@ -147,4 +147,10 @@ export const peerCodes = {
     true,
     "The key to which messages for a member are sealed is no usable X25519 key. The member says its key at every start; start it again.",
   ),
+  interface_unknown: entry(
+    2,
+    400,
+    false,
+    "This machine has no network interface of that name with an IPv4 address. The message names those it has; discovery asks on the one that is named and on no other.",
+  ),
 } as const satisfies Record<string, CodeEntry>;
