@@ -15,8 +15,11 @@ export interface LinkMember {
   readonly certificate: Digest;
   /** Its X25519 key, hexadecimal: what passes through others is encrypted to it. */
   readonly box: string;
-  /** The key it signs with, as it said at its last start: what comes through others must be signed by it. */
-  readonly key: string;
+  /**
+   * The key it signs with, as it said at its last start: what comes through others must be signed by it.
+   * Without one, as before the state has been read, nothing that comes through others is taken.
+   */
+  readonly key?: string;
   /** The highest epoch the mesh has seen of it; a lower one is refused. */
   readonly epoch: number;
 }
