@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
+import { sealSnapshot } from "#src/cluster/mesh-snapshot.ts";
+import { emptyMesh } from "#src/cluster/state.ts";
 import { canonicalText } from "#src/codec/digest.ts";
 import { grantText, signGrant } from "#src/grant/grant.ts";
 import { meshIdOf } from "#src/grant/mesh.ts";
 import { sealCall } from "#src/peer/envelope.ts";
 import { answerHello } from "#src/peer/hello.ts";
+import { sealMessage } from "#src/peer/message.ts";
 import { ReplyWriter } from "#src/peer/reply.ts";
 import { checkPolicy, signPolicy } from "#src/policy/policy.ts";
 import { receiptText, signReceipt } from "#src/receipt/receipt.ts";
@@ -72,14 +75,21 @@ const policy = () =>
 
 const question = { type: "psionic-hello-question", version: 1, challenge: "0".repeat(32) };
 const call = { recipient: nodeId, name: "version", parameters: {}, grant: null, rotations: [] };
+const message = {
+  ...{ mesh: meshIdOf(self), recipient: nodeId, epoch: 1, counter: 1, kind: "ping", body: {} },
+  ...{ claims: null, grant: null },
+};
 const documents: Readonly<Record<string, () => Signed>> = {
   "psionic-receipt": receipt,
   "psionic-grant": grant,
   "psionic-policy": policy,
   "psionic-call": () => whole(sealCall(self, { ...call, nowMs: 1, random: machineRandom })),
+  "psionic-message": () => whole(sealMessage(self, message)),
   "psionic-reply": reply,
   "psionic-hello": () =>
     whole(answerHello(question, self, { rotations: [], mesh: meshIdOf(self) })),
+  "psionic-mesh-snapshot": () =>
+    whole(sealSnapshot(emptyMesh, { index: 1, term: 1, logDigest: zeros, madeMs: 1 }, self)),
   "psionic-trust-bundle": () => whole(sealTrustBundle({ ...self, rotations: [] }, 1)),
 };
 
@@ -113,6 +123,7 @@ describe("I-1 what one key signs", () => {
       if (/\bsignBytes\(/.test(source)) signers.add(path);
     }
     expect([...signers].toSorted()).toEqual([
+      "src/cluster/mesh-snapshot.ts",
       ...["src/grant/grant.ts", "src/peer/signed-document.ts", "src/policy/policy.ts"],
       ...["src/receipt/receipt.ts", "src/receipt/signature.ts", "src/receipt/trust-bundle.ts"],
     ]);

@@ -24,6 +24,13 @@ export const peerTables: TableSet = {
        node_id TEXT NOT NULL UNIQUE,
        certificate TEXT NOT NULL
      ) STRICT;`,
+    // Up to which counter the messages of a sender count as seen after a restart (src/peer/counters.ts).
+    `CREATE TABLE peer_window (
+       id INTEGER PRIMARY KEY AUTOINCREMENT,
+       node_id TEXT NOT NULL UNIQUE,
+       epoch INTEGER NOT NULL,
+       ceiling INTEGER NOT NULL
+     ) STRICT;`,
   ],
 };
 
