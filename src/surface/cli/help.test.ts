@@ -36,6 +36,7 @@ test("A-3 the program's help has short groups, first steps first, and says how t
     "Models and runs",
     "Checking a run",
     "This node",
+    "The cluster",
     "Artifacts",
     "Other nodes",
     "Policies and evidence",

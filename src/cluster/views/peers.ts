@@ -1,0 +1,46 @@
+import { showDuration } from "../duration.ts";
+import type { LinkRow } from "../node-rows.ts";
+import { bytesText, lossText, phraseLines, roundTripText, tableLines, unknown } from "./words.ts";
+
+type Shown = LinkRow & { readonly shortId: string; readonly isSuspected: boolean };
+
+/** A line of figures for each link, and below it where it goes and why it does not. */
+export function peerLines(
+  links: readonly Shown[],
+  columns: number,
+): { readonly head: string; readonly lines: readonly string[] } {
+  const [head, ...rows] = tableLines(
+    ["NODE", "STATE", "PATH", "ROUND TRIP", "LOSS", "RATE", "HEARD"],
+    links.map((link) => [
+      ...[link.shortId, link.isSuspected ? "SUSPECTED" : link.state, link.path ?? unknown],
+      ...[roundTripText(link.roundTripUs), lossText(link.lossPerMillion), rateText(link)],
+      link.silentMs === null ? unknown : `${showDuration(link.silentMs)} ago`,
+    ]),
+  );
+  const lines = rows.flatMap((line, index) => {
+    const [phrases, reasons] = wordsOf(links[index]!);
+    return [
+      line,
+      ...phraseLines(phrases, { columns, indent: 2 }),
+      ...reasons.flatMap((reason) => phraseLines([reason], { columns, indent: 2 })),
+    ];
+  });
+  return { head: head!, lines };
+}
+
+const rateText = ({ bytesPerSecond }: LinkRow) =>
+  bytesPerSecond === null ? unknown : `${bytesText(bytesPerSecond)}/s`;
+
+function wordsOf(link: Shown): readonly [readonly string[], readonly string[]] {
+  const { place, relay, epoch, failureCount, nextDialMs, sentBytes, receivedBytes, reason } = link;
+  const phrases = [
+    place ?? "no address",
+    ...(relay === null ? [] : [`relayed by ${relay}`]),
+    ...(epoch === null ? [] : [`epoch ${epoch}`]),
+    `${bytesText(sentBytes)} out, ${bytesText(receivedBytes)} in`,
+    ...(failureCount === 0 ? [] : [`${failureCount} failed dial${failureCount === 1 ? "" : "s"}`]),
+    ...(nextDialMs === null ? [] : [`next dial in ${showDuration(nextDialMs)}`]),
+  ];
+  const reasons = reason === null ? [] : [`${reason.code}: ${reason.message}`, reason.hint];
+  return [phrases, reasons];
+}

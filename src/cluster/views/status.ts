@@ -1,0 +1,100 @@
+import { showDuration } from "../duration.ts";
+import type { StatusResult } from "../status-result.ts";
+import { countText, digestText, timeText, wrapLines } from "./words.ts";
+
+const indent = 10;
+
+/** `cluster status` for a person. */
+export function statusLines(status: StatusResult, columns: number): readonly string[] {
+  const { mesh, log, term, digest, survives, configuration, provenance } = status;
+  const facts: readonly (readonly [string, string])[] = [
+    ["mesh", `${mesh}, founded ${status.isFounder ? "here" : `by ${status.owner}`}`],
+    ["node", nodeText(status)],
+    ["posture", postureText(status)],
+    ["leads", leaderText(status)],
+    ["decide", votersText(status)],
+    ...(status.learners.length === 0
+      ? []
+      : [["follow", status.learners.map(voterText).join(" ")] as const]),
+    ["survives", survives],
+    ["members", membersText(status)],
+    [
+      "log",
+      `term ${term}, committed ${log.commitIndex}, applied ${log.appliedIndex}, snapshot at ${log.snapshotIndex} and ${countText(log.entryCount, "entry", "entries")} after it`,
+    ],
+    ["state", `${digest} at index ${log.appliedIndex}`],
+    ["manifest", manifestText(status)],
+    ...status.drift.map((line) => ["drift", driftText(line)] as const),
+    ["timing", timingText(configuration)],
+    ...provenance.map(
+      ({ subject, author, scope, atMs }) =>
+        ["set by", `${subject}: ${author} as ${scope}, ${timeText(atMs)}`] as const,
+    ),
+  ];
+  const lines = facts.map(([name, text]) => `${name.padEnd(indent)}${text}`);
+  return [...lines, ...warnings(status)].flatMap((line) => wrapLines(line, columns, indent));
+}
+
+function nodeText({ node: { node, epoch, taking, standing, role } }: StatusResult): string {
+  if (taking === "out") return `${node} is out: it left or was evicted; a new token takes it in`;
+  if (taking === "joining") return `${node} is joining, epoch ${epoch}`;
+  return `${node} is ${standing ?? "not in the log yet"}, ${role}, epoch ${epoch}`;
+}
+
+function postureText({ posture: { posture, discovery, claims } }: StatusResult): string {
+  const asked = claims.length === 0 ? "" : `, asks for ${claims.join(", ")}`;
+  const found = discovery === "off" ? "discovery off" : "discovery on a named interface";
+  return `${posture}, ${found}${asked}`;
+}
+
+function leaderText({ leader, node }: StatusResult): string {
+  if (leader === null) return "nobody: nothing is decided until somebody does";
+  return leader === node.node ? "this node" : leader;
+}
+
+const voterText = ({ shortId, isHeard, isSelf }: StatusResult["voters"][number]) =>
+  `${shortId}${isSelf ? "*" : isHeard ? "" : " (not heard)"}`;
+
+function votersText({ voters, neededCount, heardCount }: StatusResult): string {
+  const heard = `${neededCount} of ${voters.length} must agree, ${heardCount} heard here`;
+  return `${voters.map(voterText).join(" ")}: ${heard}`;
+}
+
+function membersText({ standings, memberCount }: StatusResult): string {
+  const by = Object.entries(standings).map(([standing, count]) => `${count} ${standing}`);
+  return `${memberCount}: ${by.join(", ")}`;
+}
+
+function manifestText({ manifest, drift }: StatusResult): string {
+  if (manifest === null) return "none: whoever has a token may join";
+  const differs = drift.length === 0 ? "no drift" : countText(drift.length, "difference");
+  return `${digestText(manifest.digest)} names ${countText(manifest.nodeCount, "node")}, ${differs}`;
+}
+
+/** One difference from the operator's description, in words. */
+export function driftText({ node, why, roles }: StatusResult["drift"][number]): string {
+  if (why === "not_member") return `${node} is described and no member`;
+  if (why === "not_described") return `${node} is a member and not described`;
+  if (why === "other_key") return `${node} signs with another key than is described`;
+  return `${node} has roles beyond its description: ${roles.join(", ")}`;
+}
+
+/** The durations of a mesh in one line. */
+export function timingText(given: StatusResult["configuration"]): string {
+  return [
+    `heartbeat ${showDuration(given.intervalMs)}`,
+    `suspected after ${showDuration(given.staleMs)}`,
+    `given up after ${showDuration(given.expiryMs)}`,
+    `lease ${showDuration(given.leaseMs)}`,
+    `drain ${showDuration(given.drainMs)}`,
+    `clocks ${showDuration(given.skewMs)} apart at most`,
+  ].join(", ");
+}
+
+function warnings({ hasQuorum, heardCount, neededCount, node }: StatusResult): readonly string[] {
+  if (node.taking === "out") return [];
+  if (hasQuorum) return [];
+  return [
+    `WARNING   this node hears ${heardCount} of the ${neededCount} that must agree: commands that change anything wait and are refused; \`psionic peers\` says why each is not reached`,
+  ];
+}
