@@ -44,6 +44,12 @@ export const peerCodes = {
     true,
     "The node got more calls of peers within minutes than it remembers. Try again in a few minutes.",
   ),
+  message_unknown: entry(
+    14,
+    501,
+    false,
+    "A message between members is of a kind this version does not know. It was counted and answered by nothing; a newer psionic may know it.",
+  ),
   peer_unreachable: entry(
     15,
     502,

@@ -18,6 +18,8 @@ export class Guest {
   socket: GuestSocket | null = null;
   /** Node id of who is there; null until it is proved. */
   nodeId: string | null = null;
+  /** The key it proved that with. */
+  key = "";
   isStranger = true;
   isMember = false;
   callCount = 0;

@@ -200,7 +200,7 @@ class PeerDoor {
     guest.hasSpoken = true;
     const links = this.parts.links?.() ?? null;
     if (links === null || tryRead(document)?.["type"] !== "psionic-message") return false;
-    guest.receiver = links.accept(wireOfGuest(guest, node));
+    guest.receiver = links.accept(wireOfGuest(guest, { node, key: guest.key }));
     guest.receiver.take(document);
     return true;
   }
@@ -215,6 +215,7 @@ class PeerDoor {
     guest.isStranger = registered === "provisional" && !guest.isMember;
     if (this.#isFull(guest)) return this.#cut(guest, closeCodes.busy, "too many connections");
     guest.nodeId = nodeId;
+    guest.key = hello.key;
   }
 
   /** Whether there is no place for one who has proved who it is: members, known nodes and strangers have their own. */

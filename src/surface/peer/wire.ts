@@ -1,6 +1,12 @@
 import type { PeerConnection } from "./connection.ts";
 import type { Guest } from "./guest.ts";
 
+/** Who proved to be at the other end of a connection. */
+interface Proven {
+  readonly node: string;
+  readonly key: string;
+}
+
 /**
  * One way to another node over which documents go both ways, whoever opened it and whatever carries it:
  * what a link is put together from. A relay is another implementation of it.
@@ -8,6 +14,8 @@ import type { Guest } from "./guest.ts";
 export interface Wire {
   /** Who is at the other end, as it proved when the wire was opened. */
   readonly node: string;
+  /** The key it signs with: its messages are signed by no other. */
+  readonly key: string;
   readonly path: "direct" | "relayed";
   /** The member that passes documents on, where the path is relayed. */
   readonly relay: string | null;
@@ -21,6 +29,8 @@ export interface Wire {
   send(document: Uint8Array): void;
   /** Ends the wire after what waits has been sent; `reason` is for whoever reads traces. */
   close(code: number, reason: string): void;
+  /** Ends it at once: the other end does not answer any more. */
+  drop(): void;
 }
 
 /** Who takes what comes over a wire. */
@@ -38,25 +48,31 @@ export interface WireDoor {
 }
 
 /** A connection that this node dialled, as a wire. */
-export function wireOfConnection(connection: PeerConnection, node: string, place: string): Wire {
+export function wireOfConnection(
+  connection: PeerConnection,
+  { node, key }: Proven,
+  place: string,
+): Wire {
   return {
-    ...{ node, place, path: "direct", relay: null, isDialled: true },
+    ...{ node, key, place, path: "direct", relay: null, isDialled: true },
     get waitingBytes() {
       return connection.waitingBytes;
     },
     send: (document) => connection.trySend(document),
     close: (code, reason) => connection.finish(code, reason),
+    drop: () => connection.close(),
   };
 }
 
 /** A connection that another node dialled, as a wire. */
-export function wireOfGuest(guest: Guest, node: string): Wire {
+export function wireOfGuest(guest: Guest, { node, key }: Proven): Wire {
   return {
-    ...{ node, place: null, path: "direct", relay: null, isDialled: false },
+    ...{ node, key, place: null, path: "direct", relay: null, isDialled: false },
     get waitingBytes() {
       return guest.socket?.getBufferedAmount() ?? 0;
     },
     send: (document) => guest.send(document),
     close: (code, reason) => guest.socket?.close(code, reason),
+    drop: () => guest.socket?.terminate(),
   };
 }

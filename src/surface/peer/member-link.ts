@@ -1,0 +1,323 @@
+import { LinkHealth, type LinkReason } from "#src/peer/health.ts";
+import type { ClaimsStanding, LinkHandlers, LinkMember, LinkView } from "#src/peer/link.ts";
+import { judgeMeet, type Meet } from "#src/peer/meeting.ts";
+import type { MessageEnvelope } from "#src/peer/message.ts";
+import { PingBook } from "#src/peer/ping-book.ts";
+import type { JsonObject } from "#src/peer/signed-document.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { closeCodes } from "./limits.ts";
+import type { LinkPost } from "./link-post.ts";
+import { noLongerMember, placeless, saidFarewell, stopping, superseded } from "./link-reasons.ts";
+import { Strand, type StrandOwner } from "./strand.ts";
+import type { Wire, WireReceiver } from "./wire.ts";
+
+/** What a link needs besides its member. */
+export interface MemberLinkParts {
+  readonly post: LinkPost;
+  readonly handlers: LinkHandlers;
+  /** Kinds of messages that anybody here reads; others are counted and go no further. */
+  readonly kinds: ReadonlySet<string>;
+  /** What this node says of itself over a wire; null for nothing. */
+  claims(wire: Wire): JsonObject | null;
+  /** Judges what the other end says of itself; throws where the policy does not let it pass. */
+  judgeClaims(envelope: MessageEnvelope, wire: Wire): ClaimsStanding | null;
+  /** From 0 to less than 1. */
+  draw(): number;
+  /** Opens a connection to the member; null where one is under way as it is. */
+  dial(link: MemberLink): void;
+}
+
+/** Two processes say they are one node. */
+const copyCodes: ReadonlySet<string> = new Set(["home_copied", "epoch_stale"]);
+
+/** A process of the member that was heard. */
+interface LiveProcess {
+  readonly epoch: number;
+  readonly instance: string;
+}
+
+/**
+ * The link to one member: its strands, of which the best carries what is sent, and what is known of how
+ * well it is reached. A relay adds strands of its own kind through `attach`.
+ */
+export class MemberLink implements StrandOwner {
+  readonly health: LinkHealth;
+  readonly #strands = new Set<Strand>();
+  readonly #pings: PingBook;
+  #live: LiveProcess | null = null;
+  #heardMs: number | null = null;
+  #claims: ClaimsStanding | null = null;
+  /** Another process came as this node while one was linked. */
+  #copy: { readonly reason: LinkReason; readonly untilMs: number } | null = null;
+  #isReached = false;
+  #isEnded = false;
+  #nextPingMs = 0;
+  #nextProbeMs = 0;
+  #sentBytes = 0;
+  #receivedBytes = 0;
+  /** Addresses are tried from this one on: the one that led to it last. */
+  place: string | null = null;
+  isDialling = false;
+
+  constructor(
+    public member: LinkMember,
+    private readonly parts: MemberLinkParts,
+  ) {
+    const { clock, tuning } = parts.post;
+    this.#pings = new PingBook(tuning.pingPatienceMs);
+    this.health = new LinkHealth(tuning.backOff, parts.draw, clock.monotonicMs());
+  }
+
+  get node(): string {
+    return this.member.node;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** What the mesh says of the member now; whoever moved is dialled at once. */
+  update(member: LinkMember): void {
+    const before = this.member;
+    this.member = member;
+    const { clock } = this.parts.post;
+    const isMoved =
+      before.certificate !== member.certificate ||
+      before.epoch !== member.epoch ||
+      before.places.join() !== member.places.join();
+    if (isMoved) this.health.hurry(clock.monotonicMs());
+    for (const strand of this.#strands)
+      if (strand.epoch > 0 && strand.epoch < member.epoch)
+        strand.close(closeCodes.superseded, superseded);
+  }
+
+  /** Takes a wire over. The end that dialled speaks first. */
+  attach(wire: Wire): WireReceiver {
+    const strand = new Strand(wire, this.parts.post, this);
+    this.#strands.add(strand);
+    if (wire.isDialled) strand.meet();
+    return strand;
+  }
+
+  /** False where no way is open or too much waits already; the message is dropped then. */
+  send(kind: string, body: JsonObject): boolean {
+    return this.#best()?.send(kind, body) ?? false;
+  }
+
+  /** Looks after times: dials, pings, ends what is silent. */
+  look(nowMs: number, wasStalled: boolean): void {
+    for (const strand of this.#strands) strand.look(nowMs, wasStalled);
+    this.#pings.expire(nowMs);
+    const best = this.#best();
+    if (best !== null) this.#tend(best, nowMs);
+    if (this.#isDialDue(nowMs)) this.parts.dial(this);
+  }
+
+  /** Ends the link: the other end is told why. */
+  end(why: "stopping" | "removed"): void {
+    this.#isEnded = true;
+    for (const strand of this.#strands)
+      if (why === "removed") strand.refuse(noLongerMember(this.node));
+      else {
+        strand.send("farewell", {});
+        strand.close(closeCodes.farewell, stopping);
+      }
+  }
+
+  judge(strand: Strand, meet: Meet, envelope: MessageEnvelope): void {
+    const { post } = this.parts;
+    const { node, member } = this;
+    const epoch = Math.max(member.epoch, post.windows.epoch(node), this.#live?.epoch ?? 0);
+    const live = this.#isLive() ? this.#live : null;
+    try {
+      judgeMeet(meet, { node, epoch, live });
+      this.#claims = this.parts.judgeClaims(envelope, strand.wire);
+    } catch (error) {
+      const isCopy = error instanceof Refusal && copyCodes.has(error.code);
+      if (isCopy && this.#isReached) this.#noteCopy(error);
+      throw error;
+    }
+    this.#live = { epoch: meet.epoch, instance: meet.instance };
+    // A later start takes the place of the earlier one, whose connections may look open for long.
+    for (const other of this.#strands)
+      if (other !== strand && other.epoch > 0 && other.epoch < meet.epoch)
+        other.close(closeCodes.superseded, superseded);
+  }
+
+  claims(wire: Wire): JsonObject | null {
+    return this.parts.claims(wire);
+  }
+
+  up(strand: Strand): void {
+    const nowMs = this.#nowMs();
+    const { path, isDialled, place } = strand.wire;
+    if (path === "direct") this.health.met(nowMs);
+    if (place !== null) this.place = place;
+    // Who dials the same way again has given the connection before up.
+    for (const other of this.#strands)
+      if (other !== strand && other.wire.path === path && other.wire.isDialled === isDialled)
+        other.close(closeCodes.superseded, superseded);
+    this.#nextPingMs = nowMs;
+    this.#nextProbeMs = Math.max(this.#nextProbeMs, nowMs + this.parts.post.tuning.probeDelayMs);
+    if (isDialled) this.#ping(strand, nowMs);
+    this.#setReached();
+  }
+
+  message(strand: Strand, { kind, body, epoch }: MessageEnvelope): void {
+    const { post, kinds, handlers } = this.parts;
+    this.#heardMs = this.#nowMs();
+    if (kind === "ping") return this.#pong(strand, body);
+    if (kind === "pong") return this.#answered(body);
+    if (kind === "farewell") {
+      this.#live = null;
+      return strand.close(closeCodes.farewell, saidFarewell);
+    }
+    if (!kinds.has(kind)) return post.tally.add("message_unknown");
+    handlers.message({ node: this.node, epoch, path: strand.wire.path }, kind, body);
+  }
+
+  over(
+    strand: Strand,
+    end: { readonly reason: LinkReason; readonly isRefused: boolean; readonly wasUp: boolean },
+  ): void {
+    this.#strands.delete(strand);
+    this.#sentBytes += strand.sentBytes;
+    this.#receivedBytes += strand.receivedBytes;
+    const { path, isDialled } = strand.wire;
+    const isDirectUp = [...this.#strands].some((each) => each.isUp && each.wire.path === "direct");
+    if (path === "direct" && !isDirectUp) this.#fall(end, isDialled);
+    if (this.#best() === null) this.#pings.forget();
+    this.#setReached();
+  }
+
+  view(): LinkView {
+    const { health, member } = this;
+    const nowMs = this.#nowMs();
+    const { staleMs } = this.parts.post.tuning;
+    const best = this.#best();
+    const signs = { isUp: best !== null, silentMs: this.#silentMs(nowMs), staleMs };
+    const copy = this.#copy !== null && this.#copy.untilMs > nowMs ? this.#copy.reason : null;
+    const isLossy = this.#pings.isLossy || copy !== null;
+    const isPlaceless = best === null && health.reason === null && member.places.length === 0;
+    const total = (own: number, of: (strand: Strand) => number) =>
+      [...this.#strands].reduce((sum, strand) => sum + of(strand), own);
+    return {
+      node: this.node,
+      state: isPlaceless ? "unreachable" : health.state({ ...signs, isLossy }),
+      path: best?.wire.path ?? null,
+      relay: best?.wire.relay ?? null,
+      place: best?.wire.place ?? this.place,
+      reason: copy ?? (isPlaceless ? placeless : health.reason),
+      epoch: this.#live?.epoch ?? null,
+      silentMs: signs.silentMs === null ? null : Math.round(signs.silentMs),
+      failureCount: health.failureCount,
+      nextDialMs: this.#isDialWanted() ? Math.max(Math.round(this.#dialMs() - nowMs), 0) : null,
+      roundTripUs: this.#pings.roundTripUs,
+      clockSkewMs: this.#pings.clockSkewMs,
+      bytesPerSecond: this.#pings.bytesPerSecond,
+      lossPerMillion: this.#pings.lossPerMillion,
+      sentBytes: total(this.#sentBytes, ({ sentBytes }) => sentBytes),
+      receivedBytes: total(this.#receivedBytes, ({ receivedBytes }) => receivedBytes),
+      claims: this.#claims,
+    };
+  }
+
+  /** The strand that carries what is sent: a direct one that the smaller id dialled, where there is a choice. */
+  #best(): Strand | null {
+    const isSmaller = this.parts.post.node < this.node;
+    const worth = ({ wire }: Strand) =>
+      (wire.path === "direct" ? 2 : 0) + (wire.isDialled === isSmaller ? 1 : 0);
+    let best: Strand | null = null;
+    for (const strand of this.#strands)
+      if (strand.isUp && (best === null || worth(strand) >= worth(best))) best = strand;
+    return best;
+  }
+
+  #tend(best: Strand, nowMs: number): void {
+    const { lingerMs, pingMs } = this.parts.post.tuning;
+    for (const strand of this.#strands)
+      if (strand !== best && strand.isUp && strand.wire.isDialled && nowMs - best.upMs > lingerMs)
+        strand.close(closeCodes.superseded, superseded);
+    if (nowMs >= this.#nextPingMs + pingMs) this.#ping(best, nowMs);
+    else if (nowMs >= this.#nextProbeMs) this.#probe(best, nowMs);
+  }
+
+  #ping(strand: Strand, nowMs: number): void {
+    this.#nextPingMs = nowMs;
+    const { clock } = this.parts.post;
+    strand.send("ping", { number: this.#pings.send(nowMs, clock.wallMs()) });
+  }
+
+  /** A ping with padding: what the line carries shows in how long it takes. */
+  #probe(strand: Strand, nowMs: number): void {
+    const { tuning, clock } = this.parts.post;
+    const [small, large] = tuning.probeBytes;
+    const known = this.#pings.bytesPerSecond;
+    const sizeBytes = known !== null && known >= tuning.probeLineBytes ? large : small;
+    // The first, small one tells whether the line is worth a large one soon after.
+    this.#nextProbeMs = nowMs + (known === null ? tuning.probeDelayMs : tuning.probeMs);
+    const number = this.#pings.send(nowMs, clock.wallMs(), sizeBytes);
+    strand.send("ping", { number, padding: "0".repeat(sizeBytes) });
+  }
+
+  #pong(strand: Strand, { number }: JsonObject): void {
+    const wallMs = Math.round(this.parts.post.clock.wallMs());
+    if (Number.isSafeInteger(number)) strand.send("pong", { number, wallMs });
+  }
+
+  #answered({ number, wallMs }: JsonObject): void {
+    if (Number.isSafeInteger(number) && Number.isSafeInteger(wallMs))
+      this.#pings.answer(Number(number), this.#nowMs(), Number(wallMs));
+  }
+
+  /** The direct way was lost, or did not come to be. */
+  #fall(
+    end: { readonly reason: LinkReason; readonly isRefused: boolean; readonly wasUp: boolean },
+    isDialled: boolean,
+  ): void {
+    const nowMs = this.#nowMs();
+    if (end.isRefused) this.health.failed(nowMs, end.reason, true);
+    else if (end.wasUp) this.health.lost(nowMs, end.reason);
+    else if (isDialled) this.health.failed(nowMs, end.reason, false);
+  }
+
+  #setReached(): void {
+    const isReached = this.#best() !== null;
+    if (isReached === this.#isReached) return;
+    this.#isReached = isReached;
+    this.parts.handlers.reached(this.node, isReached);
+  }
+
+  #noteCopy({ code, message, hint }: Refusal): void {
+    const untilMs = this.#nowMs() + this.parts.post.tuning.copyShownMs;
+    this.#copy = { reason: { code, message, hint }, untilMs };
+  }
+
+  #isLive(): boolean {
+    const silentMs = this.#silentMs(this.#nowMs());
+    return this.#isReached || (silentMs !== null && silentMs < this.parts.post.tuning.instanceMs);
+  }
+
+  #silentMs(nowMs: number): number | null {
+    return this.#heardMs === null ? null : nowMs - this.#heardMs;
+  }
+
+  /** Whether a direct way is to be dialled, now or later. */
+  #isDialWanted(): boolean {
+    const hasDirect = [...this.#strands].some(({ wire }) => wire.path === "direct");
+    return !hasDirect && !this.#isEnded && !this.isDialling && this.member.places.length > 0;
+  }
+
+  #dialMs(): number {
+    const { post } = this.parts;
+    return this.health.nextDialMs + (post.node < this.node ? 0 : post.tuning.graceMs);
+  }
+
+  #isDialDue(nowMs: number): boolean {
+    return this.#isDialWanted() && nowMs >= this.#dialMs();
+  }
+
+  #nowMs(): number {
+    return this.parts.post.clock.monotonicMs();
+  }
+}
