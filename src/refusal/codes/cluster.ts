@@ -18,7 +18,7 @@ export const clusterCodes = {
     14,
     421,
     false,
-    "The newcomer asked for another mesh than the one that answered, or the mesh is not founded, or is already. Use the join line that `psionic up` printed on a member of the mesh you want.",
+    "The newcomer asked for another mesh than the one that answered, or a message between members names another, or the mesh is not founded, or is already. Use the join line that `psionic up` printed on a member of the mesh you want.",
   ),
   mesh_full: entry(
     14,
@@ -72,7 +72,7 @@ export const clusterCodes = {
     12,
     403,
     false,
-    "The mesh admits only nodes that bring the claims its posture names, and the newcomer lacks some. The message names them.",
+    "The mesh admits only nodes that bring the claims its posture names, or a node requires claims with the messages of others, and some are missing. The message names them.",
   ),
   manifest_outside: entry(
     12,

@@ -30,7 +30,7 @@ export const peerCodes = {
     16,
     409,
     false,
-    "A call of the same id and key was admitted before. A recorded call runs once, whoever sends it again.",
+    "A call of the same id and key, or a message of the same counter, was admitted before. A recorded one counts once, whoever sends it again.",
   ),
   message_too_large: entry(
     14,
@@ -158,5 +158,23 @@ export const peerCodes = {
     400,
     false,
     "This machine has no network interface of that name with an IPv4 address. The message names those it has; discovery asks on the one that is named and on no other.",
+  ),
+  claims_detached: entry(
+    13,
+    403,
+    false,
+    "The claims a member attached to a message are of another node, another key or another way than the message. They were taken from elsewhere.",
+  ),
+  claims_invalid: entry(
+    13,
+    400,
+    false,
+    "The claims a member attached to a message are not of the shape this version reads. Bring both machines to the same version of psionic.",
+  ),
+  parts_broken: entry(
+    13,
+    400,
+    true,
+    "A message that came in several parts is not what its parts say: they disagree, one came twice, or the whole has another digest. Nothing of it was used.",
   ),
 } as const satisfies Record<string, CodeEntry>;
