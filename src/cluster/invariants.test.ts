@@ -17,7 +17,7 @@ function* eventsOf(seed: number, count: number, fold: MeshFold): Generator<strin
     // Clocks of leaders differ, so time comes backwards now and then.
     timeMs = Math.max(0, timeMs + chance.between(-200, 1_200));
     if (chance.happens(0.05)) term++;
-    const request = traffic.body({ state: fold.state, commitIndex: index, nowMs: timeMs });
+    const request = traffic.body({ state: fold.mesh, commitIndex: index, nowMs: timeMs });
     yield JSON.stringify({ ...(JSON.parse(request) as object), timeMs, term });
   }
 }
@@ -35,14 +35,14 @@ describe("C-3 any events", () => {
         let restored = new MeshFold();
         let place = 0;
         for (const body of eventsOf(seed, eventCount, first)) {
-          const before = first.state;
+          const before = first.mesh;
           const text = stateText(before);
           const outcome = first.outcome(body);
           if ("done" in outcome) doneCount++;
           else refusedCount++;
           expect(stateText(before)).toBe(text);
-          expect(brokenStep(before, first.state)).toBeNull();
-          expect(brokenState(first.state)).toBeNull();
+          expect(brokenStep(before, first.mesh)).toBeNull();
+          expect(brokenState(first.mesh)).toBeNull();
           expect(second.outcome(body)).toEqual(outcome);
           expect(restored.outcome(body)).toEqual(outcome);
           if (place++ !== snapshotAt) continue;

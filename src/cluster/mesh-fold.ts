@@ -17,6 +17,9 @@ export type MeshOutcome =
   | { readonly done: true }
   | { readonly refused: string; readonly message: string; readonly hint: string };
 
+/** How an event's result stands in the log's sessions: with the term in which it was first applied. */
+export type MeshResult = MeshOutcome & { readonly term: number };
+
 export type Reduce = (state: MeshState, event: Event) => MeshState;
 
 /** What the events of a mesh mean to the log. */
@@ -27,24 +30,35 @@ export class MeshFold implements Meaning {
   /** `work` is another reducer only where a mistake is planted. */
   constructor(readonly work: Reduce = reduce) {}
 
-  get state(): MeshState {
+  get mesh(): MeshState {
     return this.#state;
   }
 
+  /** The text of a `MeshResult`. */
   apply(body: string): string {
-    return JSON.stringify(this.outcome(body));
+    return JSON.stringify(this.#result(body));
   }
 
   outcome(body: string): MeshOutcome {
+    const { term: _, ...outcome } = this.#result(body);
+    return outcome;
+  }
+
+  #result(body: string): MeshResult {
     const parsed = v.safeParse(eventSchema, readJson(body));
-    if (!parsed.success) {
+    const event = parsed.success ? parsed.output : null;
+    return { ...this.#outcome(event), term: event?.term ?? 0 };
+  }
+
+  #outcome(event: Event | null): MeshOutcome {
+    if (event === null) {
       const message = "the event is not understood";
       return { refused: "event_malformed", message, hint: "Its author is of another version." };
     }
     // Time passes, and terms do, whatever becomes of the event.
-    this.#state = atTimeOf(this.#state, parsed.output);
+    this.#state = atTimeOf(this.#state, event);
     try {
-      this.#state = this.work(this.#state, parsed.output);
+      this.#state = this.work(this.#state, event);
       return { done: true };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

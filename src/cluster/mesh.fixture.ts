@@ -10,7 +10,7 @@ export class TestMesh {
   term = 1;
 
   get state() {
-    return this.fold.state;
+    return this.fold.mesh;
   }
 
   ask(author: string, scope: Scope, command: Command): MeshOutcome {

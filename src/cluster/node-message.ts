@@ -15,7 +15,17 @@ export type NodeMessage =
     }
   /** Asks the coordinator up to which index the state must go to be as new as now. */
   | { readonly kind: "read"; readonly ticket: number }
-  | { readonly kind: "outcome"; readonly ticket: number; readonly outcome: Outcome };
+  | { readonly kind: "outcome"; readonly ticket: number; readonly outcome: NodeOutcome };
+
+/** What became of a command or a read. `denied`: the coordinator did not take it, and nothing was written. */
+export type NodeOutcome =
+  | Outcome
+  | {
+      readonly kind: "denied";
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    };
 
 /** The kinds as envelopes name them. */
 export const nodeMessageKinds = ["log", "submit", "read", "outcome"] as const;

@@ -33,9 +33,9 @@ export class Application implements Meaning {
 
   apply(body: string): string {
     if (!isOfMesh(body)) return this.#ledger.apply(body);
-    const before = this.#mesh.state;
+    const before = this.#mesh.mesh;
     const result = this.#mesh.apply(body);
-    const after = this.#mesh.state;
+    const after = this.#mesh.mesh;
     const broken = brokenStep(before, after) ?? brokenState(after);
     ensure(broken === null, "mesh-holds", () => `${this.node}: ${broken}`);
     return result;

@@ -1,7 +1,7 @@
 import type { Entry } from "#src/log/entry.ts";
 import type { Payload } from "#src/log/fold.ts";
 import type { Event } from "#src/cluster/event.ts";
-import { MeshFold } from "#src/cluster/mesh-fold.ts";
+import { MeshFold, type MeshResult } from "#src/cluster/mesh-fold.ts";
 import { isOfMesh } from "./application.ts";
 import type { Count } from "./count.ts";
 import { accountText, appended, emptyAccount, type Account } from "./ledger.ts";
@@ -54,10 +54,10 @@ export class Reference {
   }
 
   #meshResult(body: string): string {
-    const before = this.mesh.state;
-    const outcome = this.mesh.outcome(body);
-    probeMesh(this.probes, before, JSON.parse(body) as Event, outcome);
-    return JSON.stringify(outcome);
+    const before = this.mesh.mesh;
+    const result = this.mesh.apply(body);
+    probeMesh(this.probes, before, JSON.parse(body) as Event, JSON.parse(result) as MeshResult);
+    return result;
   }
 
   #ledgerResult(body: string, index: number): string {

@@ -122,7 +122,7 @@ export class World implements Surroundings, Counter {
     if (!this.#traffic.isNext()) return null;
     const { reference, committed } = this.checks;
     const nowMs = epochMs + this.agenda.nowMs;
-    const view = { state: reference.mesh.state, commitIndex: committed.length, nowMs };
+    const view = { state: reference.mesh.mesh, commitIndex: committed.length, nowMs };
     return this.#traffic.body(view);
   }
 

@@ -1,0 +1,130 @@
+import { canonicalText } from "#src/codec/digest.ts";
+import type { Place } from "#src/log/entry.ts";
+import type { Payload } from "#src/log/fold.ts";
+import { bodyMaximum, type Input, type Outcome, type Replica } from "#src/log/replica.ts";
+import type { Event, Request } from "./event.ts";
+import type { NodeFlaw } from "./node-flaw.ts";
+import type { NodeMessage, NodeOutcome } from "./node-message.ts";
+
+/** Commands and reads of one node that the coordinator works on at once; those beyond are refused as busy. */
+export const senderMaximum = 32;
+
+export interface Reply {
+  readonly to: string;
+  readonly ticket: number;
+  readonly outcome: NodeOutcome;
+}
+
+export interface CoordinatorParts {
+  readonly wallMs: () => number;
+  readonly flaw: NodeFlaw | null;
+  readonly core: Replica["core"];
+  /** Gives the log an input and takes its effects over. */
+  readonly step: (input: Input) => void;
+  readonly reply: (reply: Reply) => void;
+}
+
+type Submit = NodeMessage & { readonly kind: "submit" };
+
+/**
+ * What a node does for others while it leads: takes their commands, gives them its time and term, and says
+ * what became of them. A node that does not lead says so, and who does.
+ */
+export class Coordinator {
+  readonly #parts: CoordinatorParts;
+  /** Whose request stands behind a number of the log's. Negative: the simulator's clients have the others. */
+  readonly #asked = new Map<number, { readonly from: string; readonly ticket: number }>();
+  #requestCount = 0;
+  /** The change of who keeps the log that is under way. */
+  #placing: number | null = null;
+
+  constructor(parts: CoordinatorParts) {
+    this.#parts = parts;
+  }
+
+  submit(from: string, { ticket, session, request }: Submit): void {
+    if (session === null) return this.#take(from, ticket, { kind: "open" });
+    if (request === null) return;
+    const { flaw, core } = this.#parts;
+    if (request.author !== from && flaw !== "author-unchecked")
+      return this.#deny(from, ticket, "scope_lacking", {
+        message: `${from} asks in the name of ${request.author}`,
+        hint: "A node asks for itself alone.",
+      });
+    const body = this.#bodyOf(request);
+    if (body.length > bodyMaximum)
+      return this.#deny(from, ticket, "event_malformed", {
+        message: `The command has ${body.length} characters; ${bodyMaximum} are allowed`,
+        hint: "Ask for less at once.",
+      });
+    const { id, number } = session;
+    this.#take(from, ticket, { kind: "command", session: id, number, body });
+    if (flaw !== "done-before-commit" || core.role !== "leader") return;
+    const result = JSON.stringify({ done: true, term: core.term });
+    this.#parts.reply({
+      to: from,
+      ticket,
+      outcome: { kind: "done", index: core.lastIndex, result },
+    });
+  }
+
+  read(from: string, ticket: number): void {
+    const number = this.#number(from, ticket);
+    if (number !== null) this.#parts.step({ kind: "read", request: number, question: "" });
+  }
+
+  /** Puts a node to another place of the log, unless such a change is under way. */
+  place(id: string, place: Place): void {
+    if (this.#placing !== null) return;
+    this.#placing = -++this.#requestCount;
+    this.#parts.step({ kind: "member", request: this.#placing, id, place });
+  }
+
+  /** Takes an answer of the log's; false where another asked. */
+  answered(request: number, outcome: Outcome): boolean {
+    if (request === this.#placing) {
+      this.#placing = null;
+      return true;
+    }
+    const asked = this.#asked.get(request);
+    if (asked === undefined) return false;
+    this.#asked.delete(request);
+    this.#parts.reply({ to: asked.from, ticket: asked.ticket, outcome });
+    return true;
+  }
+
+  #take(from: string, ticket: number, payload: Payload): void {
+    const request = this.#number(from, ticket);
+    if (request !== null) this.#parts.step({ kind: "submit", request, payload });
+  }
+
+  /** A number for a node's request, or null where it has as many under way as it may. */
+  #number(from: string, ticket: number): number | null {
+    let count = 0;
+    for (const asked of this.#asked.values()) if (asked.from === from) count++;
+    if (count >= senderMaximum) {
+      const { leader } = this.#parts.core;
+      const outcome = { kind: "refused", reason: "busy", leader } as const;
+      this.#parts.reply({ to: from, ticket, outcome });
+      return null;
+    }
+    const number = -++this.#requestCount;
+    this.#asked.set(number, { from, ticket });
+    return number;
+  }
+
+  #deny(
+    to: string,
+    ticket: number,
+    code: string,
+    words: { readonly message: string; readonly hint: string },
+  ): void {
+    this.#parts.reply({ to, ticket, outcome: { kind: "denied", code, ...words } });
+  }
+
+  #bodyOf(request: Request): string {
+    const { wallMs, core } = this.#parts;
+    const event: Event = { ...request, timeMs: Math.max(0, Math.floor(wallMs())), term: core.term };
+    return canonicalText(event);
+  }
+}

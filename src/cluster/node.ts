@@ -1,0 +1,336 @@
+import type { Durable, Write } from "#src/log/durable.ts";
+import type { Entry } from "#src/log/entry.ts";
+import type { Flaw } from "#src/log/flaw.ts";
+import type { Meaning } from "#src/log/fold.ts";
+import { Replica, type Effect, type Input, type Outcome } from "#src/log/replica.ts";
+import type { Tuning } from "#src/log/state.ts";
+import { Coordinator, type Reply } from "./coordinator.ts";
+import { dutiesOf, heirOf, type DutyView } from "./duties.ts";
+import type { Command, Event, Request } from "./event.ts";
+import { Lanes, type AskOutcome, type Leader } from "./lanes.ts";
+import type { MeshOutcome } from "./mesh-fold.ts";
+import type { NodeFlaw } from "./node-flaw.ts";
+import type { NodeMessage, NodeOutcome } from "./node-message.ts";
+import { Overheard } from "./overheard.ts";
+import { Reads, type SyncOutcome } from "./reads.ts";
+import type { MeshState } from "./state.ts";
+
+/** What the log's events add up to, with the mesh in it. */
+export interface ClusterMeaning extends Meaning {
+  readonly mesh: MeshState;
+}
+
+export interface ClusterNodeOptions {
+  readonly id: string;
+  readonly tuning: Tuning;
+  /** A number in [0, 1), drawn anew each time. */
+  readonly draw: () => number;
+  /** Results of the mesh's events are texts of a `MeshResult`. */
+  readonly meaning: ClusterMeaning;
+  readonly sessionMaximum: number;
+  readonly snapshotEvery: number;
+  readonly keptEntries: number;
+  /** Those who decide; see `defaultVoterMaximum`. */
+  readonly voterMaximum: number;
+  /** This node's clock. It counts for the whole mesh while the node leads. */
+  readonly wallMs: () => number;
+  /** For the simulator alone. */
+  readonly flaw?: NodeFlaw | null;
+  readonly logFlaw?: Flaw | null;
+}
+
+export type NodeInput =
+  | { readonly kind: "tick" }
+  /** `from` is proven by whatever carried the message, which brings each message at most once. */
+  | { readonly kind: "heard"; readonly from: string; readonly message: NodeMessage }
+  | { readonly kind: "stored" | "failed"; readonly token: number }
+  /** A command of this node's own for the mesh. `request` is the caller's number, 1 or higher. */
+  | {
+      readonly kind: "ask";
+      readonly request: number;
+      readonly command: Request;
+      readonly patienceTicks: number;
+    }
+  /** Waits until the state holds everything that was acknowledged anywhere before. */
+  | { readonly kind: "sync"; readonly request: number; readonly patienceTicks: number }
+  /** A leader has the best of the other voters lead instead. Whether it came about shows in `led`. */
+  | { readonly kind: "hand-over" }
+  /** For who speaks to this node's log itself, such as clients of the simulator. */
+  | { readonly kind: "direct"; readonly input: Input };
+
+export type NodeEffect =
+  | { readonly kind: "store"; readonly token: number; readonly write: Write }
+  | { readonly kind: "send"; readonly to: string; readonly message: NodeMessage }
+  | {
+      readonly kind: "answer";
+      readonly request: number;
+      readonly outcome: AskOutcome | SyncOutcome;
+    }
+  /** An entry became part of the state. */
+  | {
+      readonly kind: "applied";
+      readonly index: number;
+      readonly term: number;
+      readonly entry: Entry;
+      /** Null for what is no event of the mesh, or was applied before and is not again. */
+      readonly event: Event | null;
+      readonly outcome: MeshOutcome | null;
+    }
+  /** The state was replaced by a leader's, at this index. */
+  | { readonly kind: "restored"; readonly index: number }
+  /** Whom this node follows changed; `leader` is empty while it knows nobody. */
+  | { readonly kind: "led"; readonly term: number; readonly leader: string }
+  /** What became of a `direct` request. */
+  | { readonly kind: "passed"; readonly request: number; readonly outcome: Outcome };
+
+/** Ticks between two looks of a leader at its duties; it looks at once after what may have made one. */
+export const dutyTicks = 5;
+
+/** Ticks between two attempts of a leader that goes to have another lead: meanwhile nothing is written. */
+export const heirTicks = 100;
+
+/** Events after which a leader looks at its duties at once. */
+const makesDuty: readonly Command["kind"][] = [
+  ...(["mesh-founded", "node-admitted", "node-ready", "node-draining"] as const),
+  ...(["node-left", "node-evicted"] as const),
+];
+
+/**
+ * One node of a mesh: the log below, its own commands on their way to whoever leads, and what it owes the
+ * others while it leads itself. Pure like the log: inputs go in, effects come out, in their order.
+ */
+export class ClusterNode {
+  readonly replica: Replica;
+  readonly #options: ClusterNodeOptions;
+  readonly #heard: Overheard;
+  readonly #lanes: Lanes;
+  readonly #reads: Reads;
+  readonly #coordinator: Coordinator;
+  #effects: NodeEffect[] = [];
+  #leader: Leader = { id: "", term: 0 };
+  #ledSinceMs = 0;
+  #tick = 0;
+  #isDutyDue = false;
+  #lastHeir = "";
+  #heirTick = 0;
+  /** Orders under way, by the negative number under which they were asked. */
+  readonly #orders = new Map<number, string>();
+  #orderCount = 0;
+  #fenced: DutyView | null = null;
+
+  constructor(options: ClusterNodeOptions, durable: Durable) {
+    const { id, tuning, draw, meaning, flaw = null, logFlaw = null } = options;
+    this.#options = options;
+    this.#heard = new Overheard(meaning);
+    this.replica = new Replica({ ...options, meaning: this.#heard, flaw: logFlaw }, durable);
+    // Another life's tickets are others: an answer to one of them may still be on its way.
+    let ticket = Math.floor(draw() * 2 ** 30) * 2 ** 20;
+    const nextTicket = () => ++ticket;
+    const silenceTicks = 2 * tuning.electionTicks;
+    this.#lanes = new Lanes({ id, silenceTicks, nextTicket, flaw });
+    this.#reads = new Reads(silenceTicks, nextTicket);
+    this.#coordinator = new Coordinator({
+      ...{ wallMs: options.wallMs, flaw, core: this.replica.core },
+      step: (input) => this.#absorb(this.replica.step(input)),
+      reply: (reply) => this.#reply(reply),
+    });
+  }
+
+  get mesh(): MeshState {
+    return this.#options.meaning.mesh;
+  }
+
+  /** Commands of this node and reads that are not answered yet. */
+  get askedCount(): number {
+    return this.#lanes.count + this.#reads.count;
+  }
+
+  step(input: NodeInput): readonly NodeEffect[] {
+    if (this.replica.hasFailed) return [];
+    this.#take(input);
+    this.#settle();
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  #take(input: NodeInput): void {
+    switch (input.kind) {
+      case "tick":
+        return this.#ticked();
+      case "heard":
+        return this.#hear(input.from, input.message);
+      case "stored":
+      case "failed":
+        return this.#absorb(this.replica.step(input));
+      case "ask":
+        return this.#lanes.ask(input.request, input.command, input.patienceTicks);
+      case "sync":
+        return this.#reads.ask(input.request, input.patienceTicks);
+      case "hand-over":
+        return this.#handOver(this.#view());
+      case "direct":
+        return this.#absorb(this.replica.step(input.input));
+    }
+  }
+
+  #ticked(): void {
+    this.#tick++;
+    this.#lanes.tick();
+    this.#reads.tick();
+    this.#absorb(this.replica.step({ kind: "tick" }));
+    if (this.#isDutyDue || this.#tick % dutyTicks === 0) this.#doDuties();
+  }
+
+  #hear(from: string, message: NodeMessage): void {
+    switch (message.kind) {
+      case "log": {
+        // Nobody speaks for another, and what is for another is not for this node.
+        const { message: inner } = message;
+        if (inner.from !== from || inner.to !== this.#options.id) return;
+        return this.#absorb(this.replica.step({ kind: "message", message: inner }));
+      }
+      case "submit":
+        return this.#coordinator.submit(from, message);
+      case "read":
+        return this.#coordinator.read(from, message.ticket);
+      case "outcome":
+        return this.#hearOutcome(from, message.ticket, message.outcome);
+    }
+  }
+
+  #hearOutcome(from: string, ticket: number, outcome: NodeOutcome): void {
+    if (!this.#lanes.outcome(from, ticket, outcome)) this.#reads.outcome(from, ticket, outcome);
+  }
+
+  /** What the coordinator here has to say to who asked, which may be this node. */
+  #reply({ to, ticket, outcome }: Reply): void {
+    if (to === this.#options.id) return this.#hearOutcome(to, ticket, outcome);
+    this.#effects.push({ kind: "send", to, message: { kind: "outcome", ticket, outcome } });
+  }
+
+  /** Takes over what the log wants, and hands its answers on. */
+  #absorb(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case "store":
+        case "restored":
+          this.#effects.push(effect);
+          break;
+        case "send": {
+          const { message } = effect;
+          this.#effects.push({ kind: "send", to: message.to, message: { kind: "log", message } });
+          break;
+        }
+        case "applied":
+          this.#applied(effect.entry);
+          break;
+        case "answer":
+          if (this.#coordinator.answered(effect.request, effect.outcome)) break;
+          this.#effects.push({ ...effect, kind: "passed" });
+      }
+    }
+  }
+
+  #applied(entry: Entry): void {
+    const { index, term } = entry;
+    const { event, outcome } = this.#heard.take(index);
+    this.#effects.push({ kind: "applied", index, term, entry, event, outcome });
+    const isDuty = event !== null && makesDuty.includes(event.command.kind);
+    if (isDuty || entry.kind === "membership") this.#isDutyDue = true;
+  }
+
+  /** Sends what can be sent and gives the answers that are known, until nothing changes any more. */
+  #settle(): void {
+    this.#follow();
+    for (;;) {
+      const leader = this.#leader.id === "" ? null : this.#leader;
+      const attempts = this.#lanes.attempts(leader);
+      const read = this.#reads.attempt(leader);
+      for (const { to, ...attempt } of attempts) {
+        const message = { kind: "submit" as const, ...attempt };
+        if (to === this.#options.id) this.#coordinator.submit(to, message);
+        else this.#effects.push({ kind: "send", to, message });
+      }
+      if (read !== null) this.#sendRead(read);
+      this.#answer();
+      if (attempts.length === 0 && read === null) break;
+      this.#follow();
+    }
+  }
+
+  #sendRead({ to, ticket }: { readonly to: string; readonly ticket: number }): void {
+    if (to === this.#options.id) this.#coordinator.read(to, ticket);
+    else this.#effects.push({ kind: "send", to, message: { kind: "read", ticket } });
+  }
+
+  #answer(): void {
+    for (const [request, outcome] of this.#lanes.takeAnswers()) {
+      if (this.#orders.delete(request)) continue;
+      this.#effects.push({ kind: "answer", request, outcome });
+    }
+    for (const [request, outcome] of this.#reads.takeAnswers(this.replica.appliedIndex))
+      this.#effects.push({ kind: "answer", request, outcome });
+  }
+
+  #follow(): void {
+    const { leader: id, term } = this.replica.core;
+    if (this.#leader.id === id && this.#leader.term === term) return;
+    this.#leader = { id, term };
+    if (id === this.#options.id) this.#ledSinceMs = this.#options.wallMs();
+    this.#effects.push({ kind: "led", term, leader: id });
+  }
+
+  #view(): DutyView {
+    const { id, voterMaximum } = this.#options;
+    const { core } = this.replica;
+    const { term, commitIndex, membership } = core;
+    const known = { term, commitIndex, membership, matches: core.matches() };
+    const clock = { nowMs: this.#options.wallMs(), ledSinceMs: this.#ledSinceMs };
+    return { id, voterMaximum, mesh: this.mesh, lastHeir: this.#lastHeir, ...known, ...clock };
+  }
+
+  #doDuties(): void {
+    const { core } = this.replica;
+    this.#isDutyDue = false;
+    // Before its first commit a leader does not know what was decided before it.
+    const isSettled = core.history.termAt(core.commitIndex) === core.term;
+    if (core.role !== "leader" || !isSettled) return;
+    const view = this.#view();
+    const { orders, placing, isHandedOver } = dutiesOf(this.#withFlaw(view));
+    if (isHandedOver && this.#tick >= this.#heirTick) this.#handOver(view);
+    for (const order of orders) this.#order(order, view.term);
+    if (placing !== null) this.#coordinator.place(placing.id, placing.place);
+  }
+
+  /** The first view ever is where a planted mistake has its fence from. */
+  #withFlaw(view: DutyView): DutyView {
+    if (this.#options.flaw !== "fence-of-once") return view;
+    this.#fenced ??= view;
+    const { term, commitIndex } = this.#fenced;
+    return { ...view, term, commitIndex };
+  }
+
+  #handOver(view: DutyView): void {
+    const to = heirOf(view);
+    if (to === null) return;
+    this.#lastHeir = to;
+    this.#heirTick = this.#tick + heirTicks;
+    this.#absorb(this.replica.step({ kind: "transfer", to }));
+  }
+
+  /** Orders are given in the term in which they were due, or not at all. */
+  #order(command: Command, term: number): void {
+    const name = `${command.kind} ${"node" in command ? command.node : ""}`;
+    if ([...this.#orders.values()].includes(name)) return;
+    const number = -++this.#orderCount;
+    this.#orders.set(number, name);
+    const request: Request = {
+      author: this.#options.id,
+      scope: "coordinator",
+      policy: null,
+      command,
+    };
+    this.#lanes.ask(number, request, 4 * this.#options.tuning.electionTicks, term);
+  }
+}
