@@ -1,0 +1,206 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/**
+ * A network of machines inside of this one: a namespace for each, with an address, a cable to a switch in a
+ * namespace of its own, and a folder. Nothing of it is seen from outside, so tests can run side by side.
+ * All of it is named after this process, and what a process left that was killed is removed by the next.
+ */
+
+const prefix = "psionic";
+/** A name of this process that no later one with the same number has: its number and when it started. */
+const nameOf = (pid: number | "self"): string | null => {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [state, ...rest] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    if (state === "Z" || state === "X") return null;
+    return `${prefix}-${pid === "self" ? process.pid : pid}-${rest[18]}`;
+  } catch {
+    return null;
+  }
+};
+const namePattern = /^psionic-(\d+)-\d+/;
+
+function tried(words: readonly string[]): { isDone: boolean; said: string } {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...words], {
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  return { isDone: exitCode === 0, said: exitCode === 0 ? stdout.toString() : stderr.toString() };
+}
+
+function done(...words: string[]): string {
+  const { isDone, said } = tried(words);
+  if (!isDone) throw new Error(`${words.join(" ")}: ${said}`);
+  return said;
+}
+
+const namespaces = (): string[] =>
+  tried(["ip", "netns", "list"])
+    .said.split("\n")
+    .map((line) => line.split(" ")[0]!)
+    .filter((name) => namePattern.test(name));
+
+/** Removes what networks of processes left that are there no more. */
+function removeStale(): void {
+  const isStale = (name: string) => {
+    const [owner, pid] = namePattern.exec(name) ?? [];
+    return owner !== undefined && nameOf(Number(pid)) !== owner;
+  };
+  for (const name of namespaces().filter(isStale)) removeNamespace(name);
+  for (const name of readdirSync(tmpdir()).filter(isStale)) removeFolder(join(tmpdir(), name));
+}
+
+function removeNamespace(name: string): void {
+  for (const pid of tried(["ip", "netns", "pids", name]).said.split("\n").filter(Boolean))
+    tried(["kill", "-9", pid]);
+  tried(["ip", "netns", "del", name]);
+}
+
+function removeFolder(folder: string): void {
+  const mounts = existsSync("/proc/mounts") ? readFileSync("/proc/mounts", "utf8") : "";
+  for (const line of mounts.split("\n")) {
+    const place = line.split(" ")[1] ?? "";
+    if (place.startsWith(`${folder}/`)) tried(["umount", "-l", place]);
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+let knownReason: string | null | undefined;
+
+/** Why no network of namespaces can be had here, or null. */
+export function whyNoNetwork(): string | null {
+  knownReason ??= findReason();
+  return knownReason;
+}
+
+function findReason(): string | null {
+  if (process.platform !== "linux") return "network namespaces are Linux's";
+  const missing = ["ip", "nsenter", "setpriv"].find((name) => Bun.which(name) === null);
+  if (missing !== undefined) return `${missing} is not installed`;
+  const name = `${nameOf("self")}-trial`;
+  const { isDone, said } = tried(["ip", "netns", "add", name]);
+  try {
+    if (!isDone) return `no network namespace can be made: ${said.trim()}`;
+    const bridge = tried(["ip", "-n", name, "link", "add", "trial", "type", "bridge"]);
+    return bridge.isDone ? null : `no bridge can be made: ${bridge.said.trim()}`;
+  } finally {
+    removeNamespace(name);
+  }
+}
+
+/** True when a test that needs the network may be skipped: there is none, and this is not CI. */
+export function maySkipNetwork(): boolean {
+  return whyNoNetwork() !== null && !process.env["CI"];
+}
+
+let networkCount = 0;
+
+/** So many machines; they are numbered from 0. */
+export class MachineNetwork implements Disposable {
+  /** Holds a folder for each machine. */
+  readonly folder: string;
+  readonly #name: string;
+  readonly #hub: string;
+  #bridgeCount = 1;
+
+  constructor(readonly count: number) {
+    removeStale();
+    this.#name = `${nameOf("self")}-${++networkCount}`;
+    this.#hub = `${this.#name}-hub`;
+    this.folder = join(tmpdir(), this.#name);
+    mkdirSync(this.folder);
+    try {
+      done("ip", "netns", "add", this.#hub);
+      this.#addBridge(0);
+      for (let machine = 0; machine < count; machine++) this.#addMachine(machine);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (let machine = 0; machine < this.count; machine++) removeNamespace(this.#space(machine));
+    removeNamespace(this.#hub);
+    removeFolder(this.folder);
+  }
+
+  address(machine: number): string {
+    return `10.77.0.${machine + 1}`;
+  }
+
+  /** What starts a program on a machine; it dies with this process. */
+  command(machine: number, words: readonly string[]): string[] {
+    const space = `--net=/run/netns/${this.#space(machine)}`;
+    return ["nsenter", space, "setpriv", "--pdeathsig", "KILL", "--", ...words];
+  }
+
+  /** Machines of different groups no longer hear each other. One in no group hears nobody. */
+  partition(groups: readonly (readonly number[])[]): void {
+    while (this.#bridgeCount < groups.length + 1) this.#addBridge(this.#bridgeCount++);
+    for (let machine = 0; machine < this.count; machine++) {
+      const group = groups.findIndex((each) => each.includes(machine));
+      this.#onHub("link", "set", `m${machine}`, "master", `switch${group + 1}`);
+      // A switch without a group has this one machine alone: the cable is pulled.
+      this.#onHub("link", "set", `m${machine}`, group === -1 ? "down" : "up");
+    }
+  }
+
+  /** What one machine sends to another is lost without a word; the other way stays open. */
+  deafen(from: number, to: number): void {
+    const nowhere = ["lladdr", "02:00:00:00:00:ff", "dev", "eth0", "nud", "permanent"];
+    done("ip", "-n", this.#space(from), "neigh", "replace", this.address(to), ...nowhere);
+  }
+
+  /** Everyone hears everyone again. */
+  heal(): void {
+    this.partition([Array.from({ length: this.count }, (_, machine) => machine)]);
+    for (let machine = 0; machine < this.count; machine++)
+      done("ip", "-n", this.#space(machine), "neigh", "flush", "dev", "eth0", "nud", "permanent");
+  }
+
+  /** All bytes that went over a machine's cable so far, both ways, with every header. */
+  bytes(machine: number): number {
+    const text = done("ip", "-n", this.#hub, "-s", "-j", "link", "show", `m${machine}`);
+    const [link] = JSON.parse(text) as { stats64: Record<"rx" | "tx", { bytes: number }> }[];
+    return link!.stats64.rx.bytes + link!.stats64.tx.bytes;
+  }
+
+  /** A folder of a machine on a disk of its own size. */
+  mountDisk(path: string, sizeMiB: number): void {
+    mkdirSync(path, { recursive: true });
+    done("mount", "-t", "tmpfs", "-o", `size=${sizeMiB}m`, "tmpfs", path);
+  }
+
+  #space(machine: number): string {
+    return `${this.#name}-${machine}`;
+  }
+
+  #onHub(...words: string[]): void {
+    done("ip", "-n", this.#hub, ...words);
+  }
+
+  #addBridge(index: number): void {
+    this.#onHub("link", "add", `switch${index}`, "type", "bridge");
+    this.#onHub("link", "set", `switch${index}`, "up");
+  }
+
+  #addMachine(machine: number): void {
+    const space = this.#space(machine);
+    done("ip", "netns", "add", space);
+    const cable = ["type", "veth", "peer", "name", "eth0", "netns", space];
+    this.#onHub("link", "add", `m${machine}`, ...cable);
+    this.#onHub("link", "set", `m${machine}`, "master", "switch0", "up");
+    // One family of addresses, so that nothing but what a test does goes over the cable.
+    const quiet = "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null || true";
+    done(...this.command(machine, ["sh", "-c", quiet]));
+    for (const words of [
+      ["addr", "add", `${this.address(machine)}/24`, "dev", "eth0"],
+      ["link", "set", "eth0", "up"],
+      ["link", "set", "lo", "up"],
+    ])
+      done("ip", "-n", space, ...words);
+  }
+}
