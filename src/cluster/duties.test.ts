@@ -1,0 +1,168 @@
+import { describe, expect, test } from "bun:test";
+import { dutiesOf, type DutyView } from "./duties.ts";
+import type { Command } from "./event.ts";
+import { admission, foundedMesh, founding, readiness, tokenCommand } from "./mesh.fixture.ts";
+import { Bus } from "./node.fixture.ts";
+import { authorityDigest } from "./state.ts";
+
+const membershipOf = (bus: Bus) => bus.leader!.node.replica.core.membership;
+
+/** `a` founded a mesh, and its log is its own; the others come. */
+function founded(others: readonly string[], voterMaximum?: number): Bus {
+  const bus = new Bus(["a", ...others], ["a"], voterMaximum);
+  bus.until("a leads", () => bus.leader?.id === "a");
+  bus.ask("a", "owner", founding);
+  bus.ask("a", "owner", tokenCommand("many", true));
+  return bus;
+}
+
+function admit(bus: Bus, node: string, roles: ("coordinator" | "trainer")[] = ["coordinator"]) {
+  const newcomer = { ...admission(node, "many"), roles, clockMs: bus.nowMs };
+  expect(bus.ask("a", "membership", newcomer)).toMatchObject({ kind: "done" });
+}
+
+describe("C-4 who keeps the log follows the mesh", () => {
+  test("C-4 an admitted node learns, a ready coordinator votes, and who leaves comes out", () => {
+    const bus = founded(["b", "c"]);
+    admit(bus, "b");
+    bus.until("b learns", () => membershipOf(bus).learners.includes("b"), 10);
+    bus.tick(20);
+    expect(membershipOf(bus)).toEqual({ voters: ["a"], learners: ["b"] });
+    expect(bus.ask("b", "self", readiness("b"))).toMatchObject({ kind: "done" });
+    bus.until("b votes", () => membershipOf(bus).voters.includes("b"), 10);
+    admit(bus, "c", ["trainer"]);
+    bus.until("c learns", () => membershipOf(bus).learners.includes("c"), 10);
+    bus.ask("c", "self", readiness("c"));
+    bus.tick(20);
+    expect(membershipOf(bus)).toEqual({ voters: ["a", "b"], learners: ["c"] });
+    bus.ask("c", "self", { kind: "node-left", node: "c", epoch: 1 });
+    bus.ask("a", "owner", { kind: "node-evicted", node: "b", reason: "a test" });
+    bus.until("a is alone", () => bus.leader?.node.replica.core.membership.voters.length === 1);
+    bus.tick(20);
+    expect(bus.of("a").node.replica.core.membership).toEqual({ voters: ["a"], learners: [] });
+  });
+
+  test("C-4 a voter that is offline stays one", () => {
+    const bus = founded(["b"]);
+    admit(bus, "b");
+    bus.tick(5);
+    bus.ask("b", "self", readiness("b"));
+    bus.until("b votes", () => membershipOf(bus).voters.length === 2, 10);
+    bus.ask("b", "self", { kind: "node-draining", node: "b" });
+    bus.until("b is offline", () => bus.of("a").node.mesh.members[1]!.standing === "offline", 300);
+    bus.tick(20);
+    expect(membershipOf(bus).voters).toEqual(["a", "b"]);
+  });
+
+  test("C-4 no more than the maximum vote", () => {
+    const bus = founded(["b", "c", "d"], 3);
+    for (const node of ["b", "c", "d"]) {
+      admit(bus, node);
+      bus.tick(5);
+      bus.ask(node, "self", readiness(node));
+    }
+    bus.tick(30);
+    expect(membershipOf(bus)).toEqual({ voters: ["a", "b", "c"], learners: ["d"] });
+  });
+
+  test("C-4 a leader that drains hands over, and who is asked to hand over does", () => {
+    const bus = founded(["b", "c"]);
+    for (const node of ["b", "c"]) {
+      admit(bus, node);
+      bus.tick(5);
+      bus.ask(node, "self", readiness(node));
+    }
+    bus.until("all vote", () => membershipOf(bus).voters.length === 3);
+    const first = bus.led().id;
+    bus.ask(first, "self", { kind: "node-draining", node: first });
+    bus.until("another leads", () => bus.led().id !== first, 20);
+    const second = bus.led().id;
+    bus.leader!.step({ kind: "hand-over" });
+    bus.settle();
+    bus.until("the third leads", () => bus.led().id !== second, 5);
+    // The one that drains is the last choice.
+    expect(bus.led().id).not.toBe(first);
+  });
+});
+
+describe("C-6 leases end by duty", () => {
+  test("C-6 a silent member goes offline by a fenced order once its lease is over, and comes back", () => {
+    const bus = founded(["b"]);
+    admit(bus, "b", ["trainer"]);
+    bus.tick(5);
+    bus.ask("b", "self", readiness("b"));
+    const endMs = bus.of("a").node.mesh.leases.find(({ node }) => node === "b")!.untilMs;
+    bus.tick(Math.floor((endMs - bus.nowMs) / 100) - 2);
+    expect(bus.of("a").node.mesh.members[1]!.standing).toBe("ready");
+    bus.until("b is offline", () => bus.of("a").node.mesh.members[1]!.standing === "offline", 15);
+    const [expired] = bus.applied("a", "lease-expired") as { readonly event: object }[];
+    expect(bus.applied("a", "lease-expired").length).toBe(1);
+    expect(expired!.event).toMatchObject({
+      ...{ author: "a", scope: "coordinator", term: 1 },
+      command: { node: "b", fence: { term: 1, authority: authorityDigest(bus.of("a").node.mesh) } },
+    });
+    // Its own lease is over as well; that it leads shows that it is there.
+    expect(bus.of("a").node.mesh.members[0]!.standing).toBe("ready");
+    expect(bus.ask("b", "self", readiness("b"))).toMatchObject({ kind: "done" });
+  });
+
+  test("C-6 who was admitted and never came is offline after the time for that", () => {
+    const bus = founded([]);
+    admit(bus, "b");
+    bus.until("b is offline", () => bus.of("a").node.mesh.members[1]!.standing === "offline", 310);
+    expect(bus.applied("a", "node-offline").length).toBe(1);
+  });
+});
+
+describe("C-4 duties are worked out from what is known", () => {
+  const mesh = foundedMesh(true);
+  const view: DutyView = {
+    ...{ id: "a", mesh: mesh.state, term: 3, commitIndex: 9, voterMaximum: 7, lastHeir: "" },
+    ...{ nowMs: mesh.timeMs + 61_000, ledSinceMs: 0, matches: new Map([["b", 9]]) },
+    membership: { voters: ["a"], learners: ["b"] },
+  };
+
+  test("C-6 a new leader lets members renew first: while nobody led nobody could", () => {
+    expect(dutiesOf(view).orders).toMatchObject([{ kind: "lease-expired", node: "b" }]);
+    expect(dutiesOf({ ...view, ledSinceMs: view.nowMs - 14_000 }).orders).toEqual([]);
+  });
+
+  test("C-4 who is not ready, no coordinator or no member has no such duties", () => {
+    const stands = (standing: "offline" | "draining", roles = ["coordinator" as const]) => ({
+      ...view,
+      mesh: {
+        ...mesh.state,
+        members: mesh.state.members.map((each) =>
+          each.node === "a" ? { ...each, standing, roles } : each,
+        ),
+      },
+    });
+    const none = { orders: [], placing: null, isHandedOver: false };
+    expect(dutiesOf(stands("offline"))).toEqual(none);
+    expect(dutiesOf(stands("draining"))).toEqual({ ...none, isHandedOver: true });
+    expect(dutiesOf({ ...view, id: "z" })).toEqual(none);
+  });
+
+  test("C-4 a learner far behind or never heard of does not vote yet", () => {
+    const coordinators = {
+      ...mesh.state,
+      members: mesh.state.members.map((each) => ({ ...each, roles: ["coordinator" as const] })),
+    };
+    const ready = { ...view, mesh: coordinators, commitIndex: 900 };
+    const placing = (matchIndex: number) =>
+      dutiesOf({ ...ready, matches: new Map([["b", matchIndex]]) }).placing;
+    expect(placing(890)).toEqual({ id: "b", place: "voter" });
+    expect(placing(300)).toBeNull();
+    expect(dutiesOf({ ...ready, commitIndex: 20, matches: new Map() }).placing).toBeNull();
+  });
+
+  test("C-4 the last voter is never taken out", () => {
+    const gone: Command = { kind: "node-evicted", node: "b", reason: "a test" };
+    mesh.ask("a", "owner", gone);
+    const { state } = mesh;
+    const only = { ...view, mesh: state, membership: { voters: ["b"], learners: [] } };
+    expect(dutiesOf(only).placing).toEqual({ id: "a", place: "learner" });
+    const two = { ...only, membership: { voters: ["a", "b"], learners: [] } };
+    expect(dutiesOf(two).placing).toEqual({ id: "b", place: "out" });
+  });
+});
