@@ -6,7 +6,7 @@ import { assert, Refusal } from "#src/refusal/refusal.ts";
  * and no epoch comes twice, so a sender needs no disk for that. A recipient remembers the latest counters
  * of a sender in memory, and on the disk only a ceiling ahead of them: after a restart everything up to
  * the ceiling counts as seen. The recipient says its ceiling when the two meet, and the sender goes on
- * above it; whose own words stood below it says them again.
+ * above it; the words with which they meet therefore stand below the counters.
  */
 
 /** Counters behind the highest one that may still come: messages overtake each other on two paths. */

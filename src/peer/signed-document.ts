@@ -17,9 +17,12 @@ export type JsonObject = Readonly<Record<string, unknown>>;
  * no UTF-8) is not canonical and refused with `envelope_malformed`, so that every program that
  * checks the signature has read the same thing.
  */
-export function readCanonical(bytes: Uint8Array): JsonObject {
-  if (bytes.length > documentMaximumBytes)
-    throw malformed(`it has ${bytes.length} bytes, more than ${documentMaximumBytes}`);
+export function readCanonical(
+  bytes: Uint8Array,
+  maximumBytes: number = documentMaximumBytes,
+): JsonObject {
+  if (bytes.length > maximumBytes)
+    throw malformed(`it has ${bytes.length} bytes, more than ${maximumBytes}`);
   if (depthOf(bytes) > depthMaximum) throw malformed(`it nests more than ${depthMaximum} levels`);
   const value = parse(bytes);
   if (isObject(value)) return value;
