@@ -37,6 +37,11 @@ describe("C-8 a member is reached through another where no direct way is open", 
     const book = bookOfA();
     const first = book.routeTo(d, 5_000);
     expect(book.routeTo(d, 6_000)).toEqual(first);
+    book.leave(d, session);
+    expect(book.routeTo(d, 6_000)).toEqual(first);
+    book.leave(d, first!.session);
+    expect(book.routeTo(d, 6_000)?.relay).toBe(b);
+    expect(book.routeTo(d, 6_000)?.session).not.toBe(first?.session);
     book.setLinked(b, false, 6_000);
     const second = book.routeTo(d, 6_000);
     expect(second?.relay).toBe(c);

@@ -163,6 +163,12 @@ export class RelayBook {
     return (known.route = relay === null ? null : { relay, session: session() });
   }
 
+  /** A way was given up: whoever takes one to that member again has another session. */
+  leave(node: string, session: string): void {
+    const known = this.#known.get(node);
+    if (known?.route?.session === session) known.route = null;
+  }
+
   /** A relay lost, changed or swallowed what was for or from a member: another is taken for a while. */
   avoid(node: string, relay: string, nowMs: number): void {
     const known = this.#known.get(node);

@@ -177,4 +177,10 @@ export const peerCodes = {
     true,
     "A message that came in several parts is not what its parts say: they disagree, one came twice, or the whole has another digest. Nothing of it was used.",
   ),
+  relay_dropped: entry(
+    15,
+    503,
+    true,
+    "A message that one member was to pass on for another was lost: the other is not linked with it any more, or the two send more than is passed on. Messages are sent again, or another way is taken.",
+  ),
 } as const satisfies Record<string, CodeEntry>;
