@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./binary.ts";
-import { maySkipNetwork, MachineNetwork, whyNoNetwork } from "./cluster-network.fixture.ts";
+import { MachineNetwork, whyNoNetwork } from "./cluster-network.fixture.ts";
 import { lives, until } from "./daemon.fixture.ts";
 
-const reason = maySkipNetwork() ? ` (${whyNoNetwork()})` : "";
+const reason = whyNoNetwork() === null ? "" : ` (${whyNoNetwork()})`;
 
 /** Answers with what it was sent. */
 const echo = `Bun.serve({ hostname: "0.0.0.0", port: 80, fetch: async (request) => new Response(await request.text()) }); setInterval(() => {}, 1e6)`;
