@@ -1,9 +1,11 @@
 import type { Services } from "#src/command/define.ts";
 import { parseAddress } from "#src/peer/address.ts";
+import { makeClaims } from "#src/peer/claims.ts";
 import { ReceiveWindows, SendCounters } from "#src/peer/counters.ts";
 import type { LinkReason } from "#src/peer/health.ts";
-import type { LinkHandlers, LinkMember, Links, LinkView } from "#src/peer/link.ts";
+import type { ClaimsPolicy, LinkHandlers, LinkMember, Links, LinkView } from "#src/peer/link.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
+import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { dialUntil } from "./dial.ts";
 import { Tally, type LinkPost } from "./link-post.ts";
@@ -11,7 +13,13 @@ import { cutOff, ownCopy, unknownMember } from "./link-reasons.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
 import { MemberLink, type MemberLinkParts } from "./member-link.ts";
 import { Strand } from "./strand.ts";
-import { wireOfConnection, type Wire, type WireDoor, type WireReceiver } from "./wire.ts";
+import {
+  claimsPath,
+  wireOfConnection,
+  type Wire,
+  type WireDoor,
+  type WireReceiver,
+} from "./wire.ts";
 
 /** What links are made of. */
 export interface LinksParts {
@@ -24,6 +32,10 @@ export interface LinksParts {
   readonly handlers: LinkHandlers;
   /** Kinds of messages that the handlers read; others are counted and answered by nothing. */
   readonly kinds: readonly string[];
+  /** What this process is; without it, no claims are attached. */
+  readonly manifest?: RuntimeManifest;
+  /** What is asked of the claims of others: `best_effort` where nothing is said. */
+  readonly policy?: ClaimsPolicy;
   onBug(error: unknown): void;
   readonly tuning?: Partial<LinkTuning>;
 }
@@ -74,8 +86,11 @@ class LinkSet implements OpenLinks {
       post: this.#post,
       handlers: guarded(parts.handlers, parts.onBug),
       kinds: new Set(parts.kinds),
-      claims: () => null,
-      judgeClaims: () => null,
+      policy: parts.policy ?? "best_effort",
+      claims: (wire) =>
+        parts.manifest === undefined
+          ? null
+          : makeClaims(log.author, parts.manifest, claimsPath(wire)),
       draw: () => Buffer.from(services.random.bytes(4)).readUInt32LE() / 2 ** 32,
       dial: (link) => this.#dial(link),
     };
@@ -127,6 +142,7 @@ class LinkSet implements OpenLinks {
         throw isSelf ? ownCopy(wire.node) : unknownMember(wire.node);
       },
       claims: () => null,
+      judgeClaims() {},
       up() {},
       message() {},
       over: (each) => void this.#strangers.delete(each),

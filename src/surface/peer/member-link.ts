@@ -1,5 +1,12 @@
 import { LinkHealth, type LinkReason } from "#src/peer/health.ts";
-import type { ClaimsStanding, LinkHandlers, LinkMember, LinkView } from "#src/peer/link.ts";
+import { judgeClaims, refusedClaims } from "#src/peer/claims.ts";
+import type {
+  ClaimsPolicy,
+  ClaimsStanding,
+  LinkHandlers,
+  LinkMember,
+  LinkView,
+} from "#src/peer/link.ts";
 import { judgeMeet, type Meet } from "#src/peer/meeting.ts";
 import type { MessageEnvelope } from "#src/peer/message.ts";
 import { PingBook } from "#src/peer/ping-book.ts";
@@ -9,7 +16,7 @@ import { closeCodes } from "./limits.ts";
 import type { LinkPost } from "./link-post.ts";
 import { noLongerMember, placeless, saidFarewell, stopping, superseded } from "./link-reasons.ts";
 import { Strand, type StrandOwner } from "./strand.ts";
-import type { Wire, WireReceiver } from "./wire.ts";
+import { claimsPath, type Wire, type WireReceiver } from "./wire.ts";
 
 /** What a link needs besides its member. */
 export interface MemberLinkParts {
@@ -19,8 +26,8 @@ export interface MemberLinkParts {
   readonly kinds: ReadonlySet<string>;
   /** What this node says of itself over a wire; null for nothing. */
   claims(wire: Wire): JsonObject | null;
-  /** Judges what the other end says of itself; throws where the policy does not let it pass. */
-  judgeClaims(envelope: MessageEnvelope, wire: Wire): ClaimsStanding | null;
+  /** What this node asks of the claims of others. */
+  readonly policy: ClaimsPolicy;
   /** From 0 to less than 1. */
   draw(): number;
   /** Opens a connection to the member; null where one is under way as it is. */
@@ -131,7 +138,7 @@ export class MemberLink implements StrandOwner {
     const live = this.#isLive() ? this.#live : null;
     try {
       judgeMeet(meet, { node, epoch, live });
-      this.#claims = this.parts.judgeClaims(envelope, strand.wire);
+      this.judgeClaims(strand, envelope);
     } catch (error) {
       const isCopy = error instanceof Refusal && copyCodes.has(error.code);
       if (isCopy && this.#isReached) this.#noteCopy(error);
@@ -146,6 +153,16 @@ export class MemberLink implements StrandOwner {
 
   claims(wire: Wire): JsonObject | null {
     return this.parts.claims(wire);
+  }
+
+  judgeClaims({ wire }: Strand, { sender, key, claims }: MessageEnvelope): void {
+    const { policy } = this.parts;
+    try {
+      this.#claims = judgeClaims(policy, claims, { sender, key, path: claimsPath(wire) });
+    } catch (error) {
+      if (error instanceof Refusal) this.#claims = refusedClaims(policy, error);
+      throw error;
+    }
   }
 
   up(strand: Strand): void {

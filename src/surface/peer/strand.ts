@@ -15,6 +15,8 @@ export interface StrandOwner {
   judge(strand: Strand, meet: Meet, envelope: MessageEnvelope): void;
   /** What the sender says of itself to the other end of this wire. */
   claims(wire: Wire): JsonObject | null;
+  /** Judges what came with a message; throws where this node does not let it pass. */
+  judgeClaims(strand: Strand, envelope: MessageEnvelope): void;
   /** Both ends have taken each other's word. */
   up(strand: Strand): void;
   /** A message that was admitted, other than those that a strand sees to itself. */
@@ -142,6 +144,7 @@ export class Strand implements WireReceiver {
     if (epoch < this.epoch) throw earlier(sender, epoch, this.epoch);
     const proven = { node: wire.node, key: wire.key, epoch: this.epoch };
     admitMessage(message, { proven, windows: post.windows });
+    if (envelope.claims !== undefined) this.owner.judgeClaims(this, envelope);
     this.#hear(kind, nowMs);
     if (this.#standing === "met") this.#rise(nowMs);
     if (kind !== "ack") this.owner.message(this, envelope);

@@ -1,3 +1,4 @@
+import type { ClaimsPath } from "#src/peer/claims.ts";
 import type { PeerConnection } from "./connection.ts";
 import type { Guest } from "./guest.ts";
 
@@ -19,6 +20,8 @@ export interface Wire {
   readonly path: "direct" | "relayed";
   /** The member that passes documents on, where the path is relayed. */
   readonly relay: string | null;
+  /** The session of that relay, which claims name; null on a direct one. */
+  readonly session: string | null;
   /** True where this node opened it. */
   readonly isDialled: boolean;
   /** The address that was dialled, where one was. */
@@ -47,6 +50,11 @@ export interface WireDoor {
   accept(wire: Wire): WireReceiver;
 }
 
+/** The way of a wire, as claims name it. */
+export function claimsPath({ relay, session }: Wire): ClaimsPath {
+  return relay === null ? { kind: "direct" } : { kind: "relay", relay, session: session ?? "" };
+}
+
 /** A connection that this node dialled, as a wire. */
 export function wireOfConnection(
   connection: PeerConnection,
@@ -54,7 +62,7 @@ export function wireOfConnection(
   place: string,
 ): Wire {
   return {
-    ...{ node, key, place, path: "direct", relay: null, isDialled: true },
+    ...{ node, key, place, path: "direct", relay: null, session: null, isDialled: true },
     get waitingBytes() {
       return connection.waitingBytes;
     },
@@ -67,7 +75,7 @@ export function wireOfConnection(
 /** A connection that another node dialled, as a wire. */
 export function wireOfGuest(guest: Guest, { node, key }: Proven): Wire {
   return {
-    ...{ node, key, place: null, path: "direct", relay: null, isDialled: false },
+    ...{ node, key, place: null, path: "direct", relay: null, session: null, isDialled: false },
     get waitingBytes() {
       return guest.socket?.getBufferedAmount() ?? 0;
     },
