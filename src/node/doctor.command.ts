@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import type { CommandContext } from "#src/command/define.ts";
+import { tokenTextMaximum } from "#src/cluster/join-token.ts";
+import type { CommandContext, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { parseAddress } from "#src/peer/address.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -42,20 +43,31 @@ defineCommand({
         v.description("with --peer: the node that must answer"),
       ),
     ),
+    token: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty(),
+        v.maxLength(tokenTextMaximum),
+        v.description("with --peer: also ask whether this join token would let this node in"),
+      ),
+    ),
   }),
   result: v.object({
     passed: v.boolean(),
     checks: v.array(checkShape),
     machine: v.record(v.string(), v.unknown()),
   }),
-  examples: ["psionic doctor", "psionic doctor --json", "psionic doctor --peer 10.0.0.7:7420"],
+  examples: [
+    ...["psionic doctor", "psionic doctor --json", "psionic doctor --peer 10.0.0.7:7420"],
+    "psionic doctor --peer 10.0.0.7:7420 --token psn1_…",
+  ],
   async run(request, context) {
     if (request.peer !== undefined) return checkPeer({ ...request, peer: request.peer }, context);
     const { services, emit } = context;
-    if (request.pin !== undefined || request.to !== undefined)
+    if ((request.pin ?? request.to ?? request.token) !== undefined)
       throw new Refusal(
         "usage",
-        "--pin and --to say who must be at another node's address",
+        "--pin, --to and --token say who must be at another node's address",
         "give the address too: --peer HOST:PORT",
       );
     const machine = await services.machine.facts();
@@ -86,18 +98,43 @@ defineCommand({
   }),
 });
 
-/** The way to another node, step by step. Refused with what stands in it (src/surface/peer/dial.ts). */
-async function checkPeer(
-  request: { readonly peer: string; readonly pin?: string; readonly to?: string },
-  { services, signal, emit }: CommandContext,
-) {
+interface PeerRequest {
+  readonly peer: string;
+  readonly pin?: string;
+  readonly to?: string;
+  readonly token?: string;
+}
+
+/** The way to another node, step by step. Refused with what stands in it (src/surface/peer/diagnose.ts). */
+async function checkPeer(request: PeerRequest, { services, signal, emit }: CommandContext) {
   const { diagnosePeer } = await import("#src/surface/peer/diagnose.ts");
-  const { peer, ...wanted } = request;
-  const checks = await diagnosePeer(
-    services,
-    { place: parseAddress(peer), ...wanted },
-    { signal },
-    (check) => emit({ type: "check", ...check }),
-  );
+  const { peer, token, ...wanted } = request;
+  const place = parseAddress(peer);
+  const tell = (check: v.InferOutput<typeof checkShape>) => emit({ type: "check", ...check });
+  const probe = token === undefined ? {} : await probeOf(token, request, services, tell);
+  const checks = await diagnosePeer(services, { place, ...wanted, ...probe }, { signal }, tell);
   return { passed: true, checks, machine: {} };
+}
+
+/** What a token asks for; one that cannot be read fails at the step of its name. */
+async function probeOf(
+  text: string,
+  { pin }: PeerRequest,
+  services: Services,
+  tell: (check: v.InferOutput<typeof checkShape>) => void,
+) {
+  const { admissionProbe } = await import("./admission-probe.ts");
+  try {
+    const asked = await admissionProbe(services, text);
+    if (pin === undefined || pin === asked.certificate) return asked;
+    throw new Refusal(
+      "usage",
+      "--pin names another certificate than the token does",
+      "give the token alone: it says which certificate must show",
+    );
+  } catch (error) {
+    if (error instanceof Refusal && error.code === "token_malformed")
+      tell({ name: "token", passed: false, found: error.message, fix: error.hint });
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import type { Digest } from "#src/codec/digest.ts";
 import type { CommandContext, Services } from "#src/command/define.ts";
 import { addressText, type PeerAddress } from "#src/peer/address.ts";
 import { callPeer } from "#src/peer/call.ts";
@@ -27,6 +28,8 @@ export interface Diagnosis {
   readonly place: PeerAddress;
   readonly pin?: string;
   readonly to?: string;
+  /** The certificate that the token names. */
+  readonly certificate?: Digest;
   readonly probe?: AdmissionProbe;
 }
 

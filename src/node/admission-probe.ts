@@ -1,0 +1,32 @@
+import type { Services } from "#src/command/define.ts";
+import { readToken } from "#src/cluster/join-token.ts";
+import { defaultTokenRoles } from "#src/cluster/make-token.ts";
+import { meshVersion } from "#src/cluster/version.ts";
+import type { Diagnosis } from "#src/surface/peer/diagnose.ts";
+import { readTlsIdentity } from "#src/surface/peer/tls-file.ts";
+import { nodeEpoch } from "./daemon/node-epoch.ts";
+
+/** Stands where a node that never opened its door has no certificate and no box key to name. */
+const none = "0".repeat(64);
+
+/**
+ * What to ask of a member to learn whether this node would be admitted with a token, and which certificate
+ * must show there. Nothing is written there or here. Refused with `token_malformed`.
+ */
+export async function admissionProbe(
+  services: Services,
+  text: string,
+): Promise<Required<Pick<Diagnosis, "probe" | "certificate">>> {
+  const { mesh, token, secret, certificate } = readToken(text);
+  const { author } = await services.receipts.open();
+  const own = await readTlsIdentity(services);
+  const parameters = {
+    ...{ mesh, token, secret, isProbe: true, version: meshVersion, claims: [] },
+    ...{ node: author.nodeId, key: author.key.publicKey, roles: [...defaultTokenRoles] },
+    // It would join in its next start.
+    epoch: nodeEpoch(services.store) + 1,
+    clockMs: Math.floor(services.clock.wallMs()),
+    contact: { places: [], certificate: own?.fingerprint ?? none, box: none },
+  };
+  return { certificate, probe: { name: "cluster/admit", mesh, parameters } };
+}
