@@ -95,6 +95,25 @@ export const nodeResult = v.strictObject({
 });
 export type NodeRow = v.InferOutput<typeof nodeResult>;
 
+/** One link as one of its ends measured it, out of the state. */
+export const measuredLink = v.strictObject({
+  from: v.string(),
+  to: v.string(),
+  roundTripUs: v.number(),
+  bytesPerSecond: v.number(),
+  lossPerMillion: v.number(),
+  path: v.picklist(["direct", "relayed"]),
+  class: v.picklist(["local", "near", "far"]),
+  atMs: v.number(),
+});
+
+/** What either end of a link put into the log, of all links of the mesh. */
+export function measuredLinks(
+  cluster: Pick<ClusterService, "state">,
+): v.InferOutput<typeof measuredLink>[] {
+  return cluster.state().links.map(({ kind: _kind, ...link }) => link);
+}
+
 /** A link as plain data of its own. */
 export function linkRow(view: LinkView): LinkRow {
   const { claims, reason, ...rest } = view;

@@ -11,20 +11,8 @@ import {
 } from "./command-parts.ts";
 import { showDuration } from "./duration.ts";
 import { scopes } from "./event.ts";
-import { nodeResult, nodeRows } from "./node-rows.ts";
+import { measuredLink, measuredLinks, nodeResult, nodeRows } from "./node-rows.ts";
 import { memberLines } from "./views/member.ts";
-
-/** One link as one of its ends measured it, out of the state. */
-const measuredLink = v.strictObject({
-  from: v.string(),
-  to: v.string(),
-  roundTripUs: v.number(),
-  bytesPerSecond: v.number(),
-  lossPerMillion: v.number(),
-  path: v.picklist(["direct", "relayed"]),
-  class: v.picklist(["local", "near", "far"]),
-  atMs: v.number(),
-});
 
 export const provenanceResult = v.strictObject({
   subject: v.string(),
@@ -57,15 +45,13 @@ defineCommand({
   run({ node: words }, { services }) {
     const cluster = clusterOf(services);
     const { node, key, contact } = findMember(cluster, words);
-    const { links, provenance } = cluster.state();
+    const { provenance } = cluster.state();
     const row = nodeRows(cluster, services.clock.wallMs()).find((each) => each.node === node)!;
     const known = provenance.find(({ subject }) => subject === `member ${node}`);
     return {
       ...row,
       ...{ key, certificate: contact.certificate, box: contact.box },
-      links: links
-        .filter(({ from, to }) => from === node || to === node)
-        .map(({ kind: _kind, ...link }) => link),
+      links: measuredLinks(cluster).filter(({ from, to }) => from === node || to === node),
       provenance: known === undefined ? null : { ...known },
     };
   },
@@ -103,7 +89,7 @@ defineCommand({
     result({ node, drainMs }) {
       screen.print(node);
       screen.note(
-        `it drains: no lease, no new work, offline in ${showDuration(drainMs)}; ready again when it next starts`,
+        `it drains: no lease, no new work; offline in ${showDuration(drainMs)}, ready when it next starts`,
       );
     },
   }),
@@ -141,9 +127,7 @@ defineCommand({
   view: (screen) => ({
     result({ node }) {
       screen.print(node);
-      screen.note(
-        "evicted: members end their links to it, and it comes back only with a new token and a later epoch",
-      );
+      screen.note("evicted: the others end their links to it; only a new token lets it back in");
     },
   }),
 });

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { clusterOf } from "./command-parts.ts";
 import { discoveries, postures } from "./event.ts";
-import { nodeResult, nodeRows } from "./node-rows.ts";
+import { measuredLink, measuredLinks, nodeResult, nodeRows } from "./node-rows.ts";
 import { residencyDigest, topologyDigest } from "./state.ts";
 import { nodeLines } from "./views/nodes.ts";
 import { countText } from "./views/words.ts";
@@ -25,6 +25,10 @@ defineCommand({
       v.pipe(v.boolean(), v.description("show those that left or were evicted too")),
       false,
     ),
+    links: v.optional(
+      v.pipe(v.boolean(), v.description("add what the members measured of their links (--json)")),
+      false,
+    ),
   }),
   result: v.strictObject({
     mesh: v.string(),
@@ -39,11 +43,13 @@ defineCommand({
     topologyDigest: v.string(),
     residencyDigest: v.string(),
     nodes: v.array(nodeResult),
+    /** What members measured of their links to each other; empty where it was not asked for. */
+    links: v.array(measuredLink),
     /** Members that left or were evicted and are not shown. */
     hiddenCount: v.number(),
   }),
   examples: ["psionic nodes", "psionic nodes --fresh --json"],
-  async run({ fresh, all }, { services, signal }) {
+  async run({ fresh, all, links }, { services, signal }) {
     const cluster = clusterOf(services);
     if (fresh) await cluster.sync(signal);
     const { mesh, node, leader, appliedIndex } = cluster.standing();
@@ -57,6 +63,7 @@ defineCommand({
       ...{ mesh, node, leader, index: appliedIndex, isFresh: fresh, posture, discovery },
       ...{ topologyDigest: topologyDigest(state), residencyDigest: residencyDigest(state) },
       ...{ nodes: shown, hiddenCount: rows.length - shown.length },
+      links: links ? measuredLinks(cluster) : [],
     };
   },
   view: (screen) => ({
