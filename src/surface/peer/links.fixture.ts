@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Services } from "#src/command/define.ts";
 import { compose, type Composition } from "#src/node/services.ts";
-import type { LinkHandlers, LinkMember } from "#src/peer/link.ts";
+import type { ClaimsPolicy, LinkHandlers, LinkMember } from "#src/peer/link.ts";
 import type { TlsIdentity } from "#src/peer/certificate.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
@@ -96,21 +96,27 @@ export class LinkNode {
     this.places = [this.door.address];
   }
 
+  /** Opens links as a process does when it starts; others of this node are left as they are. */
   async open(
     epoch = 1,
     {
       tuning = {},
       instance,
       handlers = {},
+      policy = "best_effort",
+      hasClaims = true,
     }: {
       tuning?: Partial<LinkTuning>;
       instance?: string;
+      policy?: ClaimsPolicy;
+      hasClaims?: boolean;
       handlers?: Partial<LinkHandlers>;
     } = {},
   ): Promise<OpenLinks> {
     if (this.door === null) this.listen();
     this.links = await openLinks({
-      ...{ services: this.services, mesh, epoch, kinds: ["log", "note"] },
+      ...{ services: this.services, mesh, epoch, policy, kinds: ["log", "note"] },
+      ...(hasClaims ? { manifest: await this.services.runtime.manifest() } : {}),
       instance: instance ?? Buffer.from(this.services.random.bytes(16)).toString("hex"),
       handlers: {
         message: (from, kind, body) =>
@@ -132,8 +138,8 @@ export class LinkNode {
     return this.heard.filter(({ from }) => from === other.id).map(({ body }) => body["number"]);
   }
 
-  /** Ends the links without a word, as a process that is killed. */
-  async kill(): Promise<void> {
+  /** Ends links and door, as a daemon that is told to stop. */
+  async stop(): Promise<void> {
     const { links, door } = this;
     [this.links, this.door] = [null, null];
     await links?.stop();
@@ -141,7 +147,7 @@ export class LinkNode {
   }
 
   async close(): Promise<void> {
-    await this.kill();
+    await this.stop();
     this.composition.close();
   }
 }
@@ -186,6 +192,10 @@ export class LinkNodes {
 export class Proxy {
   isSwallowing = false;
   passedBytes = 0;
+  /** Connections that are open through it. */
+  openCount = 0;
+  /** Connections that were made: a dial makes two, of which the first one looks at the certificate. */
+  madeCount = 0;
   readonly #sockets: Socket[] = [];
 
   private constructor(
@@ -199,6 +209,9 @@ export class Proxy {
       const proxy = proxies[0]!;
       const far = connect({ host: "127.0.0.1", port });
       proxy.#sockets.push(near, far);
+      proxy.openCount++;
+      proxy.madeCount++;
+      near.on("close", () => proxy.openCount--);
       for (const [from, to] of [
         [near, far],
         [far, near],
@@ -215,6 +228,11 @@ export class Proxy {
     const { port: own } = server.address() as { port: number };
     proxies.push(new Proxy(`127.0.0.1:${own}`, server));
     return proxies[0]!;
+  }
+
+  /** Reads nothing any more, so that what is sent through it waits. */
+  pause(): void {
+    for (const socket of this.#sockets) socket.pause();
   }
 
   cut(): void {

@@ -15,6 +15,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { closeCodes } from "./limits.ts";
 import type { LinkPost } from "./link-post.ts";
 import { noLongerMember, placeless, saidFarewell, stopping, superseded } from "./link-reasons.ts";
+import { relayKinds } from "./relay-wires.ts";
 import { Strand, type StrandOwner } from "./strand.ts";
 import { claimsPath, type Wire, type WireReceiver } from "./wire.ts";
 
@@ -32,6 +33,10 @@ export interface MemberLinkParts {
   draw(): number;
   /** Opens a connection to the member; null where one is under way as it is. */
   dial(link: MemberLink): void;
+  /** Takes one of `relayKinds`, which came over a direct way. Refused with `envelope_malformed`. */
+  relay(from: string, kind: string, body: JsonObject): void;
+  /** A direct way to a member opened, or the last one of them ended. */
+  direct(node: string, isUp: boolean): void;
 }
 
 /** Two processes say they are one node. */
@@ -57,8 +62,9 @@ export class MemberLink implements StrandOwner {
   /** Another process came as this node while one was linked. */
   #copy: { readonly reason: LinkReason; readonly untilMs: number } | null = null;
   #isReached = false;
+  #isDirect = false;
   #isEnded = false;
-  #nextPingMs = 0;
+  #pingedMs = 0;
   #nextProbeMs = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -77,6 +83,11 @@ export class MemberLink implements StrandOwner {
 
   get node(): string {
     return this.member.node;
+  }
+
+  /** True while some way carries messages. */
+  get isReached(): boolean {
+    return this.#isReached;
   }
 
   get isEnded(): boolean {
@@ -109,6 +120,12 @@ export class MemberLink implements StrandOwner {
   /** False where no way is open or too much waits already; the message is dropped then. */
   send(kind: string, body: JsonObject): boolean {
     return this.#best()?.send(kind, body) ?? false;
+  }
+
+  /** As `send`, over a direct way alone: what goes through others concerns two ends and one relay. */
+  sendDirectly(kind: string, body: JsonObject): boolean {
+    const best = this.#best();
+    return best?.wire.path === "direct" && best.send(kind, body);
   }
 
   /** Looks after times: dials, pings, ends what is silent. */
@@ -174,9 +191,9 @@ export class MemberLink implements StrandOwner {
     for (const other of this.#strands)
       if (other !== strand && other.wire.path === path && other.wire.isDialled === isDialled)
         other.close(closeCodes.superseded, superseded);
-    this.#nextPingMs = nowMs;
     this.#nextProbeMs = Math.max(this.#nextProbeMs, nowMs + this.parts.post.tuning.probeDelayMs);
-    if (isDialled) this.#ping(strand, nowMs);
+    // The end that was dialled is sure of the other one at this first message.
+    this.#ping(strand, nowMs);
     this.#setReached();
   }
 
@@ -189,6 +206,8 @@ export class MemberLink implements StrandOwner {
       this.#live = null;
       return strand.close(closeCodes.farewell, saidFarewell);
     }
+    if (relayKinds.has(kind) && strand.wire.path === "direct")
+      return this.parts.relay(this.node, kind, body);
     if (!kinds.has(kind)) return post.tally.add("message_unknown");
     handlers.message({ node: this.node, epoch, path: strand.wire.path }, kind, body);
   }
@@ -255,12 +274,12 @@ export class MemberLink implements StrandOwner {
     for (const strand of this.#strands)
       if (strand !== best && strand.isUp && strand.wire.isDialled && nowMs - best.upMs > lingerMs)
         strand.close(closeCodes.superseded, superseded);
-    if (nowMs >= this.#nextPingMs + pingMs) this.#ping(best, nowMs);
+    if (nowMs - this.#pingedMs >= pingMs) this.#ping(best, nowMs);
     else if (nowMs >= this.#nextProbeMs) this.#probe(best, nowMs);
   }
 
   #ping(strand: Strand, nowMs: number): void {
-    this.#nextPingMs = nowMs;
+    this.#pingedMs = nowMs;
     const { clock } = this.parts.post;
     strand.send("ping", { number: this.#pings.send(nowMs, clock.wallMs()) });
   }
@@ -299,7 +318,14 @@ export class MemberLink implements StrandOwner {
   }
 
   #setReached(): void {
-    const isReached = this.#best() !== null;
+    // Where there is a direct way, it is the best.
+    const best = this.#best();
+    const isDirect = best?.wire.path === "direct";
+    if (isDirect !== this.#isDirect) {
+      this.#isDirect = isDirect;
+      this.parts.direct(this.node, isDirect);
+    }
+    const isReached = best !== null;
     if (isReached === this.#isReached) return;
     this.#isReached = isReached;
     this.parts.handlers.reached(this.node, isReached);
