@@ -4,6 +4,8 @@ import { makeClaims } from "#src/peer/claims.ts";
 import { ReceiveWindows, SendCounters } from "#src/peer/counters.ts";
 import type { LinkReason } from "#src/peer/health.ts";
 import type { ClaimsPolicy, LinkHandlers, LinkMember, Links, LinkView } from "#src/peer/link.ts";
+import { RelayBook, relayLimits, type RelayLimits } from "#src/peer/relay.ts";
+import type { BoxKey } from "#src/peer/sealed-box.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -12,6 +14,7 @@ import { Tally, type LinkPost } from "./link-post.ts";
 import { cutOff, ownCopy, unknownMember } from "./link-reasons.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
 import { MemberLink, type MemberLinkParts } from "./member-link.ts";
+import { RelayWires } from "./relay-wires.ts";
 import { Strand } from "./strand.ts";
 import {
   claimsPath,
@@ -36,8 +39,11 @@ export interface LinksParts {
   readonly manifest?: RuntimeManifest;
   /** What is asked of the claims of others: `best_effort` where nothing is said. */
   readonly policy?: ClaimsPolicy;
+  /** Opens what comes through others; without it, no member is reached through another. */
+  readonly box?: BoxKey;
   onBug(error: unknown): void;
   readonly tuning?: Partial<LinkTuning>;
+  readonly relaying?: Partial<RelayLimits>;
 }
 
 /** Links, and the door for connections that others dialled. */
@@ -63,6 +69,9 @@ class LinkSet implements OpenLinks {
   readonly #links = new Map<string, MemberLink>();
   /** Wires of who is no member: each is told so, and ends. */
   readonly #strangers = new Set<Strand>();
+  /** Who reaches whom; the wires that go through others, where there are any. */
+  readonly #ways: RelayBook;
+  readonly #relays: RelayWires | null;
   readonly #post: LinkPost;
   readonly #linkParts: MemberLinkParts;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -93,7 +102,14 @@ class LinkSet implements OpenLinks {
           : makeClaims(log.author, parts.manifest, claimsPath(wire)),
       draw: () => Buffer.from(services.random.bytes(4)).readUInt32LE() / 2 ** 32,
       dial: (link) => this.#dial(link),
+      relay: (from, kind, body) => this.#relays?.take(from, kind, body),
+      direct: (node, isUp) => this.#ways.setLinked(node, isUp, services.clock.monotonicMs()),
     };
+    this.#ways = new RelayBook(log.author.nodeId, services.random, {
+      ...relayLimits,
+      ...parts.relaying,
+    });
+    this.#relays = parts.box === undefined ? null : this.#openRelays(parts.box);
     this.#lookedMs = services.clock.monotonicMs();
     this.#timer = setInterval(() => this.#look(), tuning.lookMs);
   }
@@ -113,6 +129,8 @@ class LinkSet implements OpenLinks {
       if (link === undefined) this.#links.set(member.node, new MemberLink(member, this.#linkParts));
       else link.update(member);
     }
+    this.#ways.setMembers([...ids], this.#post.clock.monotonicMs());
+    this.#relays?.retain(ids);
     this.#look();
   }
 
@@ -153,6 +171,7 @@ class LinkSet implements OpenLinks {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#relays?.stop();
     this.#stopped.abort(new Refusal("interrupted", "the links end", "call again"));
     for (const link of this.#links.values()) link.end("stopping");
     this.#links.clear();
@@ -167,6 +186,20 @@ class LinkSet implements OpenLinks {
     this.#lookedMs = nowMs;
     for (const link of this.#links.values()) link.look(nowMs, wasStalled);
     for (const strand of this.#strangers) strand.look(nowMs, wasStalled);
+    this.#relays?.look(this.#links.keys());
+  }
+
+  #openRelays(box: BoxKey): RelayWires {
+    const { node, mesh, clock, tally, onBug } = this.#post;
+    return new RelayWires({
+      ...{ node, mesh, box, onBug, book: this.#ways },
+      nowMs: () => clock.monotonicMs(),
+      member: (id) => this.#links.get(id)?.member ?? null,
+      isReached: (id) => this.#links.get(id)?.isReached ?? false,
+      send: (to, kind, body) => this.#links.get(to)?.sendDirectly(kind, body) ?? false,
+      attach: (wire) => this.accept(wire),
+      count: (code) => tally.add(code),
+    });
   }
 
   /** Dials a member in the background, where fewer are dialled than may be at once. */
