@@ -20,9 +20,8 @@ defineCommand({
   view: (screen) => ({
     result({ left, mesh }) {
       screen.print(mesh);
-      screen.note(
-        `left ${left}; what this node computed stays on its disk, and it comes back with a new token`,
-      );
+      screen.note(`left ${left}; the runs and artifacts of this home stay`);
+      screen.note("a new token takes it in again");
     },
   }),
 });

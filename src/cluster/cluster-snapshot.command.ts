@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { clusterOf } from "./command-parts.ts";
+import { isLive } from "./state.ts";
 import { countText } from "./views/words.ts";
 
 defineCommand({
@@ -50,16 +51,15 @@ defineCommand({
     if (file !== null) await services.disk.publish(file, text);
     return {
       ...{ mesh: state.mesh, index, term, digest: snapshot.digest, logDigest },
-      ...{ memberCount: state.members.length, sizeBytes: Buffer.byteLength(text) },
+      ...{ memberCount: state.members.filter(isLive).length, sizeBytes: Buffer.byteLength(text) },
       ...{ file, document: file === null ? text.trimEnd() : null },
     };
   },
   view: (screen) => ({
     result({ file, document, index, memberCount, sizeBytes }) {
       screen.print(file ?? document!);
-      screen.note(
-        `index ${index}, ${countText(memberCount, "member")}, ${sizeBytes} bytes; anyone checks it with \`psionic cluster verify --snapshot FILE\``,
-      );
+      screen.note(`index ${index}, ${countText(memberCount, "member")}, ${sizeBytes} bytes`);
+      screen.note("anyone checks it: psionic cluster verify --snapshot FILE");
     },
   }),
 });

@@ -48,9 +48,12 @@ export async function checkSnapshotFile(
   const signer = isSignerProven ? "proven" : isKnown(snapshot, services) ? "known" : "unproven";
   return {
     ...{ file, mesh, node, key, index, term, digest, logDigest, madeMs },
-    ...{ memberCount: state.members.length, signer, agreesHere },
+    ...{ memberCount: state.members.filter(isHere).length, signer, agreesHere },
   };
 }
+
+const isHere = ({ standing }: { readonly standing: string }) =>
+  standing !== "left" && standing !== "evicted";
 
 function isKnown(
   { node, key }: { readonly node: string; readonly key: string },

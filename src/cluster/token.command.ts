@@ -70,9 +70,7 @@ defineCommand({
     result({ token, line, places, roles: allowed, isReusable, lifetimeMs }) {
       screen.print(line);
       const whom = isReusable ? "any number of nodes" : "one node";
-      screen.note(
-        `${whom} may join with it within ${showDuration(lifetimeMs)}, as ${allowed.join(", ")}`,
-      );
+      screen.note(`for ${whom}, within ${showDuration(lifetimeMs)}, as ${allowed.join(", ")}`);
       for (const note of placeNote(places)) screen.note(note);
       screen.note(`take it back: psionic token revoke ${token}`);
     },

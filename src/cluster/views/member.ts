@@ -99,7 +99,10 @@ function linkFacts(member: NodeRow): readonly (readonly [string, string | null])
     ["round trip", `${roundTripText(link.roundTripUs)}, loss ${lossText(link.lossPerMillion)}`],
     ["reason", link.reason === null ? null : `${link.reason.code}: ${link.reason.message}`],
     ["try", link.reason === null ? null : link.reason.hint],
-    ["claims", `${claimsText(claims)}; asked here: ${claims?.policy ?? "none"}`],
+    [
+      "claims",
+      `${claimsText(claims).replace("claims ", "")}; asked here: ${claims?.policy ?? "none"}`,
+    ],
     ["profile", claims?.profile ?? null],
     ["identity", claims?.identityDigest ?? null],
     ["manifest", claims?.manifestDigest ?? null],

@@ -45,6 +45,7 @@ export function linkText({ isSelf, isSuspected, standing, link }: NodeRow): stri
 
 function phrasesOf(row: NodeRow): readonly string[] {
   const { link, facts, labels, isSuspected } = row;
+  const { relay = null, reason = null } = link ?? {};
   const isReached = link?.state === "connected" && !isSuspected;
   return [
     ...(isSuspected ? [silenceText(row)] : []),
@@ -57,10 +58,10 @@ function phrasesOf(row: NodeRow): readonly string[] {
       ? []
       : [`${facts.exactTokensPerSecond} tokens/s exact`]),
     ...(facts !== null && !facts.isReady ? ["not ready for work"] : []),
-    ...(link?.relay == null ? [] : [`relayed by ${link.relay.slice(0, 9)}`]),
+    ...(relay === null ? [] : [`relayed by ${relay.slice(0, 9)}`]),
     ...(isReached ? [claimsText(link.claims)] : []),
     ...labels.map(({ label, value }) => `${label}=${value}`),
-    ...(link?.reason == null || isReached ? [] : [`${link.reason.code}: ${link.reason.message}`]),
+    ...(reason === null || isReached ? [] : [`${reason.code}: ${reason.message}`]),
   ];
 }
 

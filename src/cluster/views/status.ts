@@ -6,7 +6,7 @@ const indent = 10;
 
 /** `cluster status` for a person. */
 export function statusLines(status: StatusResult, columns: number): readonly string[] {
-  const { mesh, log, term, digest, survives, configuration, provenance } = status;
+  const { mesh, node, log, term, digest, survives, configuration, provenance } = status;
   const facts: readonly (readonly [string, string])[] = [
     ["mesh", `${mesh}, founded ${status.isFounder ? "here" : `by ${status.owner}`}`],
     ["node", nodeText(status)],
@@ -22,13 +22,16 @@ export function statusLines(status: StatusResult, columns: number): readonly str
       "log",
       `term ${term}, committed ${log.commitIndex}, applied ${log.appliedIndex}, snapshot at ${log.snapshotIndex} and ${countText(log.entryCount, "entry", "entries")} after it`,
     ],
-    ["state", `${digest} at index ${log.appliedIndex}`],
+    ["state", digest],
     ["manifest", manifestText(status)],
     ...status.drift.map((line) => ["drift", driftText(line)] as const),
     ["timing", timingText(configuration)],
     ...provenance.map(
       ({ subject, author, scope, atMs }) =>
-        ["set by", `${subject}: ${author} as ${scope}, ${timeText(atMs)}`] as const,
+        [
+          "set by",
+          `${subject}: ${author === node.node ? "this node" : author.slice(0, 9)} as ${scope}, ${timeText(atMs)}`,
+        ] as const,
     ),
   ];
   const lines = facts.map(([name, text]) => `${name.padEnd(indent)}${text}`);

@@ -40,14 +40,19 @@ export function phraseLines(
   return lines.map((line) => `${" ".repeat(indent)}${line}`);
 }
 
-/** Words of a sentence on lines that fit, all but the first indented. */
+/** Spaces where a line may end: not between a figure and its unit. */
+const breaks = / +(?!(?:ms|s|min|h|d|%|B|kB|MB|GB|TB)(?![a-zA-Z]))/;
+
+/** Words of a sentence on lines that fit; what stands before the indent stays as it is. */
 export function wrapLines(text: string, columns: number, indent: number): readonly string[] {
   const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    const longer = last === undefined ? null : `${last} ${word}`;
-    if (longer !== null && [...longer].length <= columns) lines[lines.length - 1] = longer;
-    else lines.push(last === undefined ? word : `${" ".repeat(indent)}${word}`);
+  const lead = text.slice(0, indent);
+  for (const [place, word] of text.slice(indent).split(breaks).entries()) {
+    const last = place === 0 ? undefined : lines.at(-1);
+    const longer = last === undefined ? `${lead}${word}` : `${last} ${word}`;
+    if (last === undefined) lines.push(longer);
+    else if ([...longer].length <= columns) lines[lines.length - 1] = longer;
+    else lines.push(`${" ".repeat(indent)}${word}`);
   }
   return lines;
 }
@@ -110,7 +115,7 @@ const loopback = /^(127\.|localhost:|\[::1\])/;
 export function placeNote(places: readonly string[]): readonly string[] {
   if (!places.every((place) => loopback.test(place))) return [];
   return [
-    `only this machine reaches ${places[0]}: for others, start the node with its door on an address`,
-    "they reach (`psionic up --help`, --peer-host)",
+    `only this machine reaches ${places[0]}; others need the node's door on an`,
+    "address they reach: `psionic up --help`, --peer-host",
   ];
 }
