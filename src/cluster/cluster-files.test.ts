@@ -28,12 +28,16 @@ async function snapshotOf(cluster: FakeCluster): Promise<string> {
   return file;
 }
 
-type Document = Record<string, unknown> & { state: Record<string, unknown> };
+type Document = Record<string, unknown> & {
+  state: Record<string, unknown>;
+  signature?: string;
+};
 
 /** The document signed anew by another key, as a forger would. */
 function resigned(document: Document, seed: number): string {
   const key = signingKeyFromSeed(new Uint8Array(32).fill(seed));
-  const { signature: _signature, ...content } = { ...document, key: key.publicKey };
+  const { signature: _signature, ...rest } = document;
+  const content = { ...rest, key: key.publicKey };
   const signature = signBytes(key, Buffer.from(canonicalText(content)));
   return canonicalText({ ...content, signature: Buffer.from(signature).toString("hex") });
 }
