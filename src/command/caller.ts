@@ -11,7 +11,10 @@ export interface PeerCaller {
   /** 32 bytes as lowercase hexadecimal: the key that signed, never one named in a body. */
   readonly publicKey: string;
   readonly nodeId: string;
-  /** What this node's owner registered for it; `provisional` for a key nobody has met. */
+  /**
+   * What this node's owner registered for it; else `member` for a member of this node's mesh, and
+   * `provisional` for a key nobody has met.
+   */
   readonly registered: Trust;
   /** The grant that came with the call, as it came: judged by the gate; null without one. */
   readonly grant: unknown;

@@ -9,6 +9,7 @@ import { ownFacts } from "#src/peer/own-facts.ts";
 import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
 import { plainJson, readCanonical } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { asMember } from "./member-caller.ts";
 
 /** What the peer door is given when the node composes. */
 export interface PeerDoorParts {
@@ -46,7 +47,8 @@ export async function answerPeer(
     replies = new ReplyWriter(author, { callId, sender, digest: call.digest }, send);
     const { store, trust, clock } = parts.services;
     const opened = admitCall(call, { store, trust, nowMs: clock.wallMs() });
-    const { caller, name, parameters } = opened;
+    const { name, parameters } = opened;
+    const caller = asMember(opened.caller, parts.services);
     const emit = (event: Event) => replies.write("event", event);
     const services = withoutPerson(parts.services);
     replies.write("result", await dispatch({ ...parts, services, caller, emit }, name, parameters));
