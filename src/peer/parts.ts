@@ -12,10 +12,13 @@ import { isObject, malformed, readCanonical, type JsonObject } from "./signed-do
 
 export const partKind = "part";
 
-/** Bytes of one slice; in base64, with what stands around it, it fits a document. */
-export const sliceBytes = 512 * 1024;
+/**
+ * Bytes of one slice. What else is said waits behind it, so on a line of a megabit a second it takes less than
+ * one; in base64, with what stands around it, it fits a document.
+ */
+export const sliceBytes = 64 * 1024;
 /** Slices of one body: 32 MiB. */
-export const sliceMaximum = 64;
+export const sliceMaximum = 512;
 /** Bodies of one sender that may be incomplete at once; with more the oldest is given up. */
 export const streamMaximum = 4;
 /** Bytes of all incomplete bodies of all senders. */

@@ -6,7 +6,7 @@ import { isObject, type JsonObject } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { closeCodes, peerPath } from "./limits.ts";
 import { type SeenCertificate, stepPatienceMs } from "./reach.ts";
-import type { WireReceiver } from "./wire.ts";
+import type { Proven, Wire, WireReceiver } from "./wire.ts";
 
 /** A ping goes out so often; an end that answers none for three of them is gone. */
 const pingMs = 10_000;
@@ -138,6 +138,23 @@ export class PeerConnection {
     for (const inbox of [this.greetings, ...this.#lines.values()]) inbox.end(failure);
     this.#lines.clear();
   }
+}
+
+/** A connection that this node dialled, as a wire. */
+export function wireOfConnection(
+  connection: PeerConnection,
+  { node, key }: Proven,
+  place: string,
+): Wire {
+  return {
+    ...{ node, key, place, path: "direct", relay: null, session: null, isDialled: true },
+    get waitingBytes() {
+      return connection.waitingBytes;
+    },
+    send: (document) => connection.trySend(document),
+    close: (code, reason) => connection.finish(code, reason),
+    drop: () => connection.close(),
+  };
 }
 
 /** Whom a document is for; whether it is true is for its reader to find out. */

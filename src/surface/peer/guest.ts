@@ -1,6 +1,6 @@
 import type { Clock } from "#src/port/clock.ts";
 import type { PeerLimits } from "./limits.ts";
-import type { WireReceiver } from "./wire.ts";
+import type { Proven, Wire, WireReceiver } from "./wire.ts";
 
 /** What the listener needs of a WebSocket. */
 export interface GuestSocket {
@@ -63,4 +63,17 @@ export class Guest {
   send(document: Uint8Array): void {
     this.socket?.sendBinary(document);
   }
+}
+
+/** A connection that another node dialled, as a wire. */
+export function wireOfGuest(guest: Guest, { node, key }: Proven): Wire {
+  return {
+    ...{ node, key, place: null, path: "direct", relay: null, session: null, isDialled: false },
+    get waitingBytes() {
+      return guest.socket?.getBufferedAmount() ?? 0;
+    },
+    send: (document) => guest.send(document),
+    close: (code, reason) => guest.socket?.close(code, reason),
+    drop: () => guest.socket?.terminate(),
+  };
 }

@@ -1,5 +1,6 @@
 import type { ReceiveWindows, SendCounters } from "#src/peer/counters.ts";
 import type { Signer } from "#src/peer/envelope.ts";
+import type { PartBox } from "#src/peer/parts.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { sealMessage } from "#src/peer/message.ts";
 import type { Clock } from "#src/port/clock.ts";
@@ -31,6 +32,10 @@ export interface LinkPost {
   readonly counters: SendCounters;
   readonly windows: ReceiveWindows;
   readonly tally: Tally;
+  /** What comes in parts. */
+  readonly parts: PartBox;
+  /** A number for what goes in parts; none comes twice in this process. */
+  nextStream(): number;
   readonly clock: Pick<Clock, "monotonicMs" | "wallMs">;
   readonly tuning: LinkTuning;
   onBug(error: unknown): void;

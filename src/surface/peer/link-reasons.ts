@@ -53,7 +53,7 @@ export const unknownMember = (node: string) =>
 export const noLongerMember = (node: string) =>
   new Refusal(
     "member_unknown",
-    `${node} is no member of the mesh any more`,
+    `${node} is no member of the mesh any more, as far as the other node knows`,
     "it left or was evicted; it joins with a new token",
     { node },
   );

@@ -29,6 +29,10 @@ export interface LinkTuning {
   readonly copyShownMs: number;
   /** Bytes that may wait on a link; messages beyond it are dropped. */
   readonly queueBytes: number;
+  /** A message of more bytes goes in parts, so that on a slow line others pass between them. */
+  readonly wholeBytes: number;
+  /** Parts go out while fewer bytes than this wait. */
+  readonly pacedBytes: number;
   /** Members that are dialled at the same time. */
   readonly dialMaximum: number;
   /** What one connection may send here; messages beyond it are dropped. */
@@ -63,6 +67,8 @@ export const linkTuning: LinkTuning = {
   instanceMs: 30_000,
   copyShownMs: 60_000,
   queueBytes: 4 * 1024 * 1024,
+  wholeBytes: 128 * 1024,
+  pacedBytes: 1024 * 1024,
   dialMaximum: 16,
   messageRate: { perSecond: 4_096, burst: 8_192 },
   byteRate: { perSecond: 64 * 1024 * 1024, burst: 128 * 1024 * 1024 },

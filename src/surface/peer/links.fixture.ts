@@ -6,6 +6,8 @@ import type { Services } from "#src/command/define.ts";
 import { compose, type Composition } from "#src/node/services.ts";
 import type { ClaimsPolicy, LinkHandlers, LinkMember } from "#src/peer/link.ts";
 import type { TlsIdentity } from "#src/peer/certificate.ts";
+import type { RelayLimits } from "#src/peer/relay.ts";
+import { boxKeyFromSeed } from "#src/peer/sealed-box.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
 import { openLinks, type OpenLinks } from "./links.ts";
@@ -47,6 +49,7 @@ export class LinkNode {
   /** `+id` and `-id`, as links came and went. */
   readonly reached: string[] = [];
   readonly bugs: unknown[] = [];
+  readonly box = boxKeyFromSeed(crypto.getRandomValues(new Uint8Array(32)));
   links: OpenLinks | null = null;
   door: PeerListener | null = null;
   /** Where others find it; the door's own address unless a test puts something in between. */
@@ -75,10 +78,14 @@ export class LinkNode {
     return this.services.receipts.opened().author.nodeId;
   }
 
+  get key(): string {
+    return this.services.receipts.opened().author.key.publicKey;
+  }
+
   member(more: Partial<LinkMember> = {}): LinkMember {
     return {
       ...{ node: this.id, places: this.places, certificate: this.tls.fingerprint },
-      ...{ box: "0".repeat(64), epoch: 1 },
+      ...{ box: this.box.publicKey, key: this.key, epoch: 1 },
       ...more,
     };
   }
@@ -105,11 +112,14 @@ export class LinkNode {
       handlers = {},
       policy = "best_effort",
       hasClaims = true,
+      relaying,
     }: {
       tuning?: Partial<LinkTuning>;
       instance?: string;
       policy?: ClaimsPolicy;
       hasClaims?: boolean;
+      /** With it, members are reached through others. */
+      relaying?: Partial<RelayLimits>;
       handlers?: Partial<LinkHandlers>;
     } = {},
   ): Promise<OpenLinks> {
@@ -126,6 +136,7 @@ export class LinkNode {
       },
       onBug: (error) => this.bugs.push(error),
       tuning: { ...quick, ...tuning },
+      ...(relaying === undefined ? {} : { box: this.box, relaying }),
     });
     return this.links;
   }

@@ -8,7 +8,9 @@ import { RelayBook, relayLimits, type RelayLimits } from "#src/peer/relay.ts";
 import type { BoxKey } from "#src/peer/sealed-box.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
+import { PartBox } from "#src/peer/parts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { wireOfConnection } from "./connection.ts";
 import { dialUntil } from "./dial.ts";
 import { Tally, type LinkPost } from "./link-post.ts";
 import { cutOff, ownCopy, unknownMember } from "./link-reasons.ts";
@@ -16,13 +18,7 @@ import { linkTuning, type LinkTuning } from "./link-tuning.ts";
 import { MemberLink, type MemberLinkParts } from "./member-link.ts";
 import { RelayWires } from "./relay-wires.ts";
 import { Strand } from "./strand.ts";
-import {
-  claimsPath,
-  wireOfConnection,
-  type Wire,
-  type WireDoor,
-  type WireReceiver,
-} from "./wire.ts";
+import { claimsPath, type Wire, type WireDoor, type WireReceiver } from "./wire.ts";
 
 /** What links are made of. */
 export interface LinksParts {
@@ -78,6 +74,7 @@ class LinkSet implements OpenLinks {
   readonly #stopped = new AbortController();
   #lookedMs: number;
   #dialCount = 0;
+  #streamCount = 0;
 
   constructor(private readonly parts: LinksParts) {
     const { services, mesh, epoch, instance } = parts;
@@ -89,6 +86,8 @@ class LinkSet implements OpenLinks {
       counters: new SendCounters(),
       windows: new ReceiveWindows(services.store),
       tally: new Tally(),
+      parts: new PartBox(),
+      nextStream: () => ++this.#streamCount,
       onBug: (error) => parts.onBug(error),
     };
     this.#linkParts = {
@@ -122,7 +121,8 @@ class LinkSet implements OpenLinks {
     for (const link of [...this.#links.values()])
       if (!ids.has(link.node)) {
         this.#links.delete(link.node);
-        link.end("removed");
+        // A node that is out of its mesh itself does not tell the others that they are.
+        link.end(others.length === 0 ? "stopping" : "removed");
       }
     for (const member of others) {
       const link = this.#links.get(member.node);

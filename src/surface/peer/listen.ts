@@ -13,9 +13,9 @@ import { ownFacts } from "#src/peer/own-facts.ts";
 import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
 import { documentMaximumBytes, readCanonical } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { Guest, type GuestSocket } from "./guest.ts";
+import { Guest, wireOfGuest, type GuestSocket } from "./guest.ts";
 import { closeCodes, peerLimits, peerPath, type PeerLimits } from "./limits.ts";
-import { wireOfGuest, type WireDoor } from "./wire.ts";
+import type { WireDoor } from "./wire.ts";
 
 /** What the peers' door on the network is given when the node composes. */
 export interface PeerListenerParts {

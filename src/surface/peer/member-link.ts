@@ -9,6 +9,7 @@ import type {
 } from "#src/peer/link.ts";
 import { judgeMeet, type Meet } from "#src/peer/meeting.ts";
 import type { MessageEnvelope } from "#src/peer/message.ts";
+import { partKind, splitBody, type Part, type Said } from "#src/peer/parts.ts";
 import { PingBook } from "#src/peer/ping-book.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -61,6 +62,8 @@ export class MemberLink implements StrandOwner {
   #claims: ClaimsStanding | null = null;
   /** Another process came as this node while one was linked. */
   #copy: { readonly reason: LinkReason; readonly untilMs: number } | null = null;
+  /** What is left of a message that goes in parts. */
+  readonly #outgoing: Part[] = [];
   #isReached = false;
   #isDirect = false;
   #isEnded = false;
@@ -119,13 +122,45 @@ export class MemberLink implements StrandOwner {
 
   /** False where no way is open or too much waits already; the message is dropped then. */
   send(kind: string, body: JsonObject): boolean {
-    return this.#best()?.send(kind, body) ?? false;
+    const best = this.#best();
+    if (best === null) return false;
+    const length = JSON.stringify(body).length;
+    if (length <= this.parts.post.tuning.wholeBytes) return best.send(kind, body);
+    return this.#sendParts(best, { kind, body });
   }
 
   /** As `send`, over a direct way alone: what goes through others concerns two ends and one relay. */
   sendDirectly(kind: string, body: JsonObject): boolean {
     const best = this.#best();
     return best?.wire.path === "direct" && best.send(kind, body);
+  }
+
+  /** One large message at a time: the log sends a snapshot again where it was dropped. */
+  #sendParts(best: Strand, said: Said): boolean {
+    const { tally } = this.parts.post;
+    if (this.#outgoing.length > 0) {
+      tally.add("peer_busy");
+      return false;
+    }
+    try {
+      this.#outgoing.push(...splitBody(said, this.parts.post.nextStream()));
+      this.#feed(best);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      tally.add(error.code);
+      return false;
+    }
+  }
+
+  /** Sends parts while little waits, so that heartbeats pass between them. */
+  #feed(best: Strand): void {
+    const { pacedBytes } = this.parts.post.tuning;
+    while (best.wire.waitingBytes < pacedBytes) {
+      const part = this.#outgoing.shift();
+      if (part === undefined) return;
+      best.send(partKind, part);
+    }
   }
 
   /** Looks after times: dials, pings, ends what is silent. */
@@ -208,8 +243,12 @@ export class MemberLink implements StrandOwner {
     }
     if (relayKinds.has(kind) && strand.wire.path === "direct")
       return this.parts.relay(this.node, kind, body);
-    if (!kinds.has(kind)) return post.tally.add("message_unknown");
-    handlers.message({ node: this.node, epoch, path: strand.wire.path }, kind, body);
+    const said =
+      kind === partKind ? post.parts.take(this.node, body, this.#heardMs) : { kind, body };
+    if (said === null) return;
+    if (!kinds.has(said.kind)) return post.tally.add("message_unknown");
+    const from = { node: this.node, epoch, path: strand.wire.path };
+    handlers.message(from, said.kind, said.body);
   }
 
   over(
@@ -222,7 +261,11 @@ export class MemberLink implements StrandOwner {
     const { path, isDialled } = strand.wire;
     const isDirectUp = [...this.#strands].some((each) => each.isUp && each.wire.path === "direct");
     if (path === "direct" && !isDirectUp) this.#fall(end, isDialled);
-    if (this.#best() === null) this.#pings.forget();
+    if (this.#best() === null) {
+      this.#pings.forget();
+      this.#outgoing.length = 0;
+      this.parts.post.parts.forget(this.node);
+    }
     this.#setReached();
   }
 
@@ -274,6 +317,7 @@ export class MemberLink implements StrandOwner {
     for (const strand of this.#strands)
       if (strand !== best && strand.isUp && strand.wire.isDialled && nowMs - best.upMs > lingerMs)
         strand.close(closeCodes.superseded, superseded);
+    this.#feed(best);
     if (nowMs - this.#pingedMs >= pingMs) this.#ping(best, nowMs);
     else if (nowMs >= this.#nextProbeMs) this.#probe(best, nowMs);
   }

@@ -1,9 +1,7 @@
 import type { ClaimsPath } from "#src/peer/claims.ts";
-import type { PeerConnection } from "./connection.ts";
-import type { Guest } from "./guest.ts";
 
 /** Who proved to be at the other end of a connection. */
-interface Proven {
+export interface Proven {
   readonly node: string;
   readonly key: string;
 }
@@ -53,34 +51,4 @@ export interface WireDoor {
 /** The way of a wire, as claims name it. */
 export function claimsPath({ relay, session }: Wire): ClaimsPath {
   return relay === null ? { kind: "direct" } : { kind: "relay", relay, session: session ?? "" };
-}
-
-/** A connection that this node dialled, as a wire. */
-export function wireOfConnection(
-  connection: PeerConnection,
-  { node, key }: Proven,
-  place: string,
-): Wire {
-  return {
-    ...{ node, key, place, path: "direct", relay: null, session: null, isDialled: true },
-    get waitingBytes() {
-      return connection.waitingBytes;
-    },
-    send: (document) => connection.trySend(document),
-    close: (code, reason) => connection.finish(code, reason),
-    drop: () => connection.close(),
-  };
-}
-
-/** A connection that another node dialled, as a wire. */
-export function wireOfGuest(guest: Guest, { node, key }: Proven): Wire {
-  return {
-    ...{ node, key, place: null, path: "direct", relay: null, session: null, isDialled: false },
-    get waitingBytes() {
-      return guest.socket?.getBufferedAmount() ?? 0;
-    },
-    send: (document) => guest.send(document),
-    close: (code, reason) => guest.socket?.close(code, reason),
-    drop: () => guest.socket?.terminate(),
-  };
 }
