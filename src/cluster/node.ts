@@ -5,7 +5,7 @@ import type { Meaning } from "#src/log/fold.ts";
 import { Replica, type Effect, type Input, type Outcome } from "#src/log/replica.ts";
 import type { Tuning } from "#src/log/state.ts";
 import { Coordinator, type Reply } from "./coordinator.ts";
-import { dutiesOf, heirOf, type DutyView } from "./duties.ts";
+import { dutiesOf, heirOf, type Duties, type DutyView } from "./duties.ts";
 import type { Command, Event, Request } from "./event.ts";
 import { Lanes, type AskOutcome, type Leader } from "./lanes.ts";
 import type { MeshOutcome } from "./mesh-fold.ts";
@@ -143,6 +143,11 @@ export class ClusterNode {
   /** Commands of this node and reads that are not answered yet. */
   get askedCount(): number {
     return this.#lanes.count + this.#reads.count;
+  }
+
+  /** What this node would have to do now if it led. */
+  duties(): Duties {
+    return dutiesOf(this.#withFlaw(this.#view()));
   }
 
   step(input: NodeInput): readonly NodeEffect[] {
@@ -297,7 +302,7 @@ export class ClusterNode {
     const isSettled = core.history.termAt(core.commitIndex) === core.term;
     if (core.role !== "leader" || !isSettled) return;
     const view = this.#view();
-    const { orders, placing, isHandedOver } = dutiesOf(this.#withFlaw(view));
+    const { orders, placing, isHandedOver } = this.duties();
     if (isHandedOver && this.#tick >= this.#heirTick) this.#handOver(view);
     for (const order of orders) this.#order(order, view.term);
     if (placing !== null) this.#coordinator.place(placing.id, placing.place);

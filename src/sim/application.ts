@@ -1,7 +1,8 @@
 import { brokenState, brokenStep } from "#src/cluster/invariants.ts";
 import { MeshFold, type Reduce } from "#src/cluster/mesh-fold.ts";
 import { reduce } from "#src/cluster/reduce.ts";
-import type { Meaning } from "#src/log/fold.ts";
+import type { ClusterMeaning } from "#src/cluster/node.ts";
+import type { MeshState } from "#src/cluster/state.ts";
 import { ensure } from "./failure.ts";
 import { keys, Ledger } from "./ledger.ts";
 
@@ -20,7 +21,7 @@ export function stamped(body: string, timeMs: number, term: number): string {
  * show every command that was lost, repeated or swapped. After every event of the mesh its promises are
  * checked, in every node.
  */
-export class Application implements Meaning {
+export class Application implements ClusterMeaning {
   readonly #ledger = new Ledger();
   readonly #mesh: MeshFold;
 
@@ -29,6 +30,10 @@ export class Application implements Meaning {
     work: Reduce = reduce,
   ) {
     this.#mesh = new MeshFold(work);
+  }
+
+  get mesh(): MeshState {
+    return this.#mesh.mesh;
   }
 
   apply(body: string): string {
@@ -49,6 +54,10 @@ export class Application implements Meaning {
 
   save(): string {
     return `${this.#ledger.save()}\n${this.#mesh.save()}`;
+  }
+
+  loadMesh(text: string): void {
+    this.#mesh.load(text);
   }
 
   load(text: string): void {

@@ -2,6 +2,9 @@ import type { Write } from "#src/log/durable.ts";
 import { quorum, type Entry, type Membership } from "#src/log/entry.ts";
 import type { Message } from "#src/log/message.ts";
 import type { Replica } from "#src/log/replica.ts";
+import type { Event } from "#src/cluster/event.ts";
+import type { Payload } from "#src/log/fold.ts";
+import type { Asks } from "./asks.ts";
 import type { Count } from "./count.ts";
 import type { SimulatedDisk } from "./disk.ts";
 import { ensure } from "./failure.ts";
@@ -39,9 +42,10 @@ export class Checks {
   constructor(
     readonly sites: readonly Seen[],
     readonly probes: Count<ProbeName>,
-    sessionMaximum: number,
+    asks: Asks,
+    { sessionMaximum, meshText }: { readonly sessionMaximum: number; readonly meshText: string },
   ) {
-    this.reference = new Reference(sessionMaximum, probes);
+    this.reference = new Reference(sessionMaximum, probes, asks, meshText);
   }
 
   /** After a node took a step; `applied` where its state changed. */
@@ -80,6 +84,7 @@ export class Checks {
     for (const entry of entries) {
       const previousTerm = history.termAt(entry.index - 1);
       this.#matches(id, entry, previousTerm);
+      if (replica.core.role === "leader") isFencedNow(id, entry, replica.core.commitIndex);
       if (entry.kind !== "membership" || previousTerm === null) continue;
       const before = history.membershipAt(entry.index - 1);
       const isOne = changeCount(before, entry.membership) === 1;
@@ -172,6 +177,22 @@ function holdsBelief(id: string, { core }: Replica, disk: SimulatedDisk): void {
     disk.lastIndex === history.lastIndex &&
     disk.lastTerm === history.lastTerm;
   ensure(holds, "disk-is-belief", () => `${id} believes other than it would remember`);
+}
+
+/** Of what a leader writes down: a duty, known by having no policy, was ordered in this very term. */
+function isFencedNow(id: string, { kind, term, ...entry }: Entry, commitIndex: number): void {
+  if (kind !== "event" || !("payload" in entry) || !entry.payload.includes("fence")) return;
+  const payload = JSON.parse(entry.payload) as Payload;
+  if (payload.kind !== "command") return;
+  const { policy, author, command } = JSON.parse(payload.body) as Event;
+  if (policy !== null || !("fence" in command)) return;
+  const { fence } = command;
+  const isFresh = author === id && fence.term === term && fence.index <= commitIndex;
+  ensure(
+    isFresh,
+    "fence-fresh",
+    () => `${id} orders in term ${term} with ${JSON.stringify(fence)}`,
+  );
 }
 
 function isSame(a: Entry, b: Entry): boolean {

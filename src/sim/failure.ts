@@ -37,6 +37,12 @@ export const checkerNames = [
   "one-member-change",
   /** Once faults stop, commands are committed and all members have equal state. */
   "liveness",
+  /** What a node was asked for is applied at most once, and is where it says; else nowhere. */
+  "asked-once",
+  /** A command stands in the log only in the name of the node that was asked. */
+  "author-true",
+  /** A coordinator's duties are done with a fence of the term in which they are written. */
+  "fence-fresh",
   /** What a mesh promises holds after every event, in every node. */
   "mesh-holds",
   /** The program's own assertions. */

@@ -33,9 +33,13 @@ const ofRefusal: Readonly<Record<string, ProbeName>> = {
 export function probeMesh(
   probes: Count<ProbeName>,
   before: MeshState,
-  { command, timeMs }: Event,
+  { command, timeMs, policy }: Event,
   outcome: MeshOutcome,
 ): void {
+  if (policy === null && "done" in outcome) {
+    if (command.kind === "lease-expired") probes.add("duty-lease-expired");
+    if (command.kind === "node-offline") probes.add("duty-node-offline");
+  }
   const name = "done" in outcome ? ofKind[command.kind] : ofRefusal[outcome.refused];
   if (name !== undefined) probes.add(name);
   if (timeMs < before.timeMs) probes.add("mesh-leader-clock-behind");

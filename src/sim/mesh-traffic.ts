@@ -3,11 +3,14 @@ import type { Command, CommandOf, Fence, Request, Scope } from "#src/cluster/eve
 import { authorityDigest, isLive, type Member, type MeshState } from "#src/cluster/state.ts";
 import type { Chance } from "./chance.ts";
 
-const version = 1;
-const founderRoles = ["host", "coordinator", "trainer"] as const;
+/** The version of the program in every simulated mesh. */
+export const protocolVersion = 1;
+export const founderRoles = ["host", "coordinator", "trainer"] as const;
 const tokenRoles = ["host", "coordinator", "trainer"] as const;
-/** Of all commands, how many are the mesh's. */
-const meshShare = 0.6;
+/** Of the commands of clients, how many are the mesh's. */
+const meshShare = 0.4;
+/** What clients have in place of a policy, so that theirs are known from a leader's duties, which have none. */
+const clientPolicy = digestBytes("a client");
 /** Fences that slow coordinators may still come with. */
 const oldFenceMaximum = 8;
 
@@ -60,10 +63,14 @@ export class MeshTraffic {
 
   /** The text of a command for a mesh in this state. */
   body(view: MeshView): string {
+    return JSON.stringify(this.request(view));
+  }
+
+  /** A command for a mesh in this state. */
+  request(view: MeshView): Request {
     const isFounding = view.state.mesh === "" && !this.chance.happens(0.1);
     const [author, scope, command] = isFounding ? this.#found() : this.#draw()(view);
-    const request: Request = { author, scope, policy: null, command };
-    return JSON.stringify(request);
+    return { author, scope, policy: clientPolicy, command };
   }
 
   #draw(): Draw {
@@ -75,7 +82,11 @@ export class MeshTraffic {
     const node = this.targets[0]!;
     const names = { mesh: "home", node, key: digestBytes(node), roles: [...founderRoles] };
     const contact = contactOf(node, 1);
-    return [node, "owner", { kind: "mesh-founded", ...names, epoch: 1, version, contact }];
+    return [
+      node,
+      "owner",
+      { kind: "mesh-founded", ...names, epoch: 1, version: protocolVersion, contact },
+    ];
   }
 
   #token({ state }: MeshView): ReturnType<Draw> {
@@ -109,7 +120,7 @@ export class MeshTraffic {
       mesh: chance.happens(0.95) ? "home" : "other",
       ...{ node, key: digestBytes(node), roles: ["host", "coordinator"] },
       epoch: (known?.epoch ?? 0) + chance.below(3),
-      version: chance.happens(0.94) ? version : version + 1,
+      version: chance.happens(0.94) ? protocolVersion : protocolVersion + 1,
       ...{ token, secret: digestBytes(chance.happens(0.95) ? token : "guess") },
       clockMs: chance.happens(0.95) ? nowMs : nowMs + 1_000_000,
       claims: [],
@@ -254,7 +265,8 @@ export class MeshTraffic {
   }
 }
 
-function contactOf(node: string, epoch: number) {
+/** Where a node of an epoch is reached. */
+export function contactOf(node: string, epoch: number) {
   const certificate = digestBytes(`certificate of ${node}`);
   return { places: [`${node}:${7420 + epoch}`], certificate, box: digestBytes(`box of ${node}`) };
 }

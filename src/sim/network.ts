@@ -1,6 +1,5 @@
-import type { Message } from "#src/log/message.ts";
 import type { Chance } from "./chance.ts";
-import { tickMs, type Surroundings } from "./surroundings.ts";
+import { tickMs, type Letter, type Surroundings } from "./surroundings.ts";
 
 /** The simulated network: each message on its own way, which may be long, double or lead nowhere. */
 export class Network {
@@ -14,7 +13,7 @@ export class Network {
 
   constructor(
     readonly world: Surroundings,
-    readonly deliver: (message: Message) => void,
+    readonly deliver: (letter: Letter) => void,
   ) {
     this.#chance = world.chance(2);
   }
@@ -30,20 +29,21 @@ export class Network {
     (isOneWay ? this.#oneWay : this.#apart).clear();
   }
 
-  send(message: Message): void {
+  send(letter: Letter): void {
     const { weather, faults } = this.world;
     const chance = this.#chance;
-    const link = `${message.from}>${message.to}`;
+    const link = `${letter.from}>${letter.to}`;
     if (this.#apart.has(link)) return faults.add("partition");
     if (this.#oneWay.has(link)) return faults.add("one-way-partition");
     if (chance.happens(weather.loss)) return faults.add("loss");
-    this.#carry(link, message);
-    if (!chance.happens(weather.duplication)) return;
+    this.#carry(link, letter);
+    // The log bears a message that comes twice. The others are taken once by the links below (C-2).
+    if (letter.message.kind !== "log" || !chance.happens(weather.duplication)) return;
     faults.add("duplication");
-    this.#carry(link, message);
+    this.#carry(link, letter);
   }
 
-  #carry(link: string, message: Message): void {
+  #carry(link: string, letter: Letter): void {
     const { weather, faults, agenda } = this.world;
     const number = ++this.#sentCount;
     let delayMs = 1 + this.#chance.below(weather.spreadMs);
@@ -55,7 +55,7 @@ export class Network {
       const latest = this.#arrived.get(link) ?? 0;
       if (number < latest) faults.add("reordering");
       this.#arrived.set(link, Math.max(latest, number));
-      this.deliver(message);
+      this.deliver(letter);
     });
   }
 

@@ -47,6 +47,26 @@ export const probeNames = [
   "old-terms-committed",
   /** Inputs arrived while a write was under way. */
   "step-during-write",
+  /** A node's command went to another that leads; again, to the same one; again, to the next leader. */
+  "ask-forwarded",
+  "ask-repeated",
+  "ask-repeated-elsewhere",
+  /** A node's session was forgotten. */
+  "ask-session-forgotten",
+  /** Nobody led; nobody knows whether it was written; it was asked in another's name. */
+  "ask-leaderless",
+  "ask-uncertain",
+  "ask-forged",
+  /** A node waited until it held all that was acknowledged. */
+  "ask-synced",
+  /** A leader did its duty: a newcomer learns, a learner votes, who went comes out, another is to lead. */
+  "duty-learner",
+  "duty-voter",
+  "duty-out",
+  "duty-handed-over",
+  /** It ended a lease that was over, or gave up who did not come or had drained. */
+  "duty-lease-expired",
+  "duty-node-offline",
   /** A newcomer was admitted; or again, after it had left or was evicted. */
   "mesh-joined",
   "mesh-joined-again",

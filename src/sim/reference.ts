@@ -4,6 +4,7 @@ import type { Event } from "#src/cluster/event.ts";
 import { MeshFold, type MeshResult } from "#src/cluster/mesh-fold.ts";
 import { isOfMesh } from "./application.ts";
 import type { Count } from "./count.ts";
+import type { Asks } from "./asks.ts";
 import { accountText, appended, emptyAccount, type Account } from "./ledger.ts";
 import { probeMesh } from "./mesh-probes.ts";
 import type { ProbeName } from "./probes.ts";
@@ -26,7 +27,11 @@ export class Reference {
   constructor(
     readonly sessionMaximum: number,
     readonly probes: Count<ProbeName>,
-  ) {}
+    readonly asks: Asks,
+    meshText: string,
+  ) {
+    this.mesh.load(meshText);
+  }
 
   /** Takes the next committed entry. True where it is a command that was applied before. */
   commit(entry: Entry): boolean {
@@ -47,17 +52,20 @@ export class Reference {
     session.number = payload.number;
     session.usedAt = entry.index;
     const result = isOfMesh(payload.body)
-      ? this.#meshResult(payload.body)
+      ? this.#meshResult(payload.body, entry.index)
       : this.#ledgerResult(payload.body, entry.index);
     this.#effects.set(`${payload.session}:${payload.number}`, { index: entry.index, result });
     return false;
   }
 
-  #meshResult(body: string): string {
+  #meshResult(body: string, index: number): string {
     const before = this.mesh.mesh;
-    const result = this.mesh.apply(body);
-    probeMesh(this.probes, before, JSON.parse(body) as Event, JSON.parse(result) as MeshResult);
-    return result;
+    const text = this.mesh.apply(body);
+    const event = JSON.parse(body) as Event;
+    const result = JSON.parse(text) as MeshResult;
+    probeMesh(this.probes, before, event, result);
+    this.asks.committed(event, index, result);
+    return text;
   }
 
   #ledgerResult(body: string, index: number): string {

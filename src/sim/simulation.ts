@@ -2,6 +2,7 @@ import { digestJson, type Digest } from "#src/codec/digest.ts";
 import { founding } from "#src/log/durable.ts";
 import { Fold } from "#src/log/fold.ts";
 import { Application } from "./application.ts";
+import { meshTextOf } from "./beginning.ts";
 import { Count } from "./count.ts";
 import { Failure } from "./failure.ts";
 import type { PlantedFlaw } from "./planted.ts";
@@ -34,18 +35,22 @@ export const commitBoundTicks = 400;
 /** Ticks after that within which all members must have equal state. */
 export const equalBoundTicks = 400;
 
-/** The state before the first entry, which every node begins with. */
-export function emptyState(sessionMaximum: number): string {
-  return new Fold(new Application(""), sessionMaximum, null).save();
+/** The state before the first entry, which every node begins with: a mesh, or none yet. */
+export function stateOf(meshText: string, sessionMaximum: number): string {
+  const application = new Application("");
+  application.loadMesh(meshText);
+  return new Fold(application, sessionMaximum, null).save();
 }
 
 /** Plays one seed to its end. */
 export function simulate(options: SimulationOptions): SimulationResult {
   const faults = new Count<FaultKind>(faultKinds);
   const probes = new Count<ProbeName>(probeNames);
-  const world = new World(options, faults, probes, (voters, sessionMaximum) =>
-    founding({ voters, learners: [] }, emptyState(sessionMaximum)),
-  );
+  const world = new World(options, faults, probes, (voters, members, sessionMaximum) => {
+    const meshText = meshTextOf(members);
+    const state = stateOf(meshText, sessionMaximum);
+    return { meshText, durable: founding({ voters, learners: [] }, state) };
+  });
   const reason = findFailure(() => {
     world.run(options.ticks);
     world.calm(commitBoundTicks, equalBoundTicks);

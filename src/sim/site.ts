@@ -1,11 +1,14 @@
 import type { Durable, Write } from "#src/log/durable.ts";
-import { Replica, type Effect, type Input } from "#src/log/replica.ts";
+import { defaultVoterMaximum } from "#src/cluster/duties.ts";
+import { ClusterNode, type NodeEffect, type NodeInput } from "#src/cluster/node.ts";
+import type { Replica } from "#src/log/replica.ts";
 import { Application, stamped } from "./application.ts";
 import type { Chance } from "./chance.ts";
 import type { Seen } from "./checks.ts";
 import { SimulatedDisk, stepCount } from "./disk.ts";
 import { flawedReduce } from "./mesh-flaw.ts";
-import { logFlawOf, meshFlawOf } from "./planted.ts";
+import { SiteProbes } from "./site-probes.ts";
+import { logFlawOf, meshFlawOf, nodeFlawOf } from "./planted.ts";
 import { epochMs, tickMs, type Surroundings } from "./surroundings.ts";
 
 interface Pending {
@@ -18,15 +21,16 @@ const heldMaximum = 2_000;
 
 /** One simulated machine: a process that may be killed or paused, a clock that may be wrong, a disk. */
 export class Site implements Seen {
-  replica: Replica | null = null;
+  node: ClusterNode | null = null;
   readonly disk: SimulatedDisk;
   readonly #chance: Chance;
   #life = 0;
   #isPaused = false;
-  #held: Input[] = [];
+  #held: NodeInput[] = [];
   #writes: Pending[] = [];
   #isBroken = false;
   #tickMs = tickMs;
+  readonly #probes: SiteProbes;
   /** By how much the clock is ahead. */
   #aheadMs: number;
 
@@ -38,21 +42,22 @@ export class Site implements Seen {
   ) {
     this.disk = new SimulatedDisk(durable);
     this.#chance = world.chance(100 + number);
+    this.#probes = new SiteProbes(world, id);
     this.#aheadMs = world.chance(400 + number).between(-400, 400);
   }
 
-  get isPaused(): boolean {
-    return this.#isPaused;
+  get replica(): Replica | null {
+    return this.node?.replica ?? null;
   }
 
   start(): void {
-    if (this.replica !== null) return;
+    if (this.node !== null) return;
     const { world } = this;
     if (this.disk.entries.length > 0) world.probes.add("restart-with-tail");
     const { driftPercent } = world.weather;
     if (driftPercent > 0) world.faults.add("clock-drift");
     this.#tickMs = tickMs + this.#chance.between(-driftPercent, driftPercent);
-    this.replica = new Replica(
+    this.node = new ClusterNode(
       {
         id: this.id,
         tuning: {
@@ -65,7 +70,10 @@ export class Site implements Seen {
         sessionMaximum: world.sessionMaximum,
         snapshotEvery: world.snapshotEvery,
         keptEntries: world.keptEntries,
-        flaw: logFlawOf(world.flaw),
+        voterMaximum: defaultVoterMaximum,
+        wallMs: () => this.#clockMs(),
+        flaw: nodeFlawOf(world.flaw),
+        logFlaw: logFlawOf(world.flaw),
       },
       { ...this.disk, entries: [...this.disk.entries] },
     );
@@ -140,8 +148,9 @@ export class Site implements Seen {
 
   #end(): void {
     if (this.replica?.core.role === "leader") this.world.probes.add("leader-crashed");
-    this.replica = null;
+    this.node = null;
     this.#life++;
+    this.world.ended(this.id);
     this.#isPaused = false;
     this.#held = [];
     this.#writes = [];
@@ -151,50 +160,54 @@ export class Site implements Seen {
   }
 
   /** Gives the process an input and carries out what it wants. */
-  feed(input: Input): void {
-    const { replica, world } = this;
-    if (replica === null) return;
+  feed(input: NodeInput): void {
+    const { node, world } = this;
+    if (node === null) return;
     if (this.#isPaused) {
       if (this.#held.length < heldMaximum) this.#held.push(input);
       return;
     }
+    const { replica } = node;
     const { core } = replica;
-    const before = { role: core.role, term: core.term };
-    const isAhead = core.lastIndex > core.commitIndex;
-    const { commitIndex } = core;
-    const isDuringWrite = replica.writeCount > 0;
-    const effects = replica.step(this.#stamped(input, core.term));
+    const before = this.#probes.before(replica);
+    const effects = node.step(this.#stamped(input, core.term));
     world.note(1, this.number, core.term, core.lastIndex, core.commitIndex, effects.length);
-    if (isDuringWrite) world.probes.add("step-during-write");
-    this.#probe(input, before, isAhead, commitIndex, replica);
+    this.#probes.stepped(input, before, effects, replica);
     this.#carryOut(effects, replica);
     // Whoever looks after the machine starts it again.
     if (replica.hasFailed) this.#end();
   }
 
-  /** What is submitted carries the time of the node that takes it. */
-  #stamped(input: Input, term: number): Input {
-    if (input.kind !== "submit" || input.payload.kind !== "command") return input;
-    const body = stamped(input.payload.body, this.#clockMs(), term);
-    return { ...input, payload: { ...input.payload, body } };
+  /** What clients submit to the log itself carries the time of the node that takes it. */
+  #stamped(input: NodeInput, term: number): NodeInput {
+    if (input.kind !== "direct") return input;
+    const { input: inner } = input;
+    if (inner.kind !== "submit" || inner.payload.kind !== "command") return input;
+    const body = stamped(inner.payload.body, this.#clockMs(), term);
+    return { ...input, input: { ...inner, payload: { ...inner.payload, body } } };
   }
 
-  #carryOut(effects: readonly Effect[], replica: Replica): void {
+  #carryOut(effects: readonly NodeEffect[], replica: Replica): void {
     const { world } = this;
     let hasApplied = false;
     for (const effect of effects) {
       switch (effect.kind) {
         case "store":
           world.checks.writing(this.id, replica, effect.write);
-          this.#probeWrite(effect.write);
+          this.#probes.writing(effect.write, this.disk);
           this.#write(effect);
           break;
-        case "send":
-          world.checks.sending(this.disk, effect.message);
-          world.send(effect.message);
+        case "send": {
+          const { to, message } = effect;
+          if (message.kind === "log") world.checks.sending(this.disk, message.message);
+          world.send({ from: this.id, to, message });
+          break;
+        }
+        case "passed":
+          world.answer(effect.request, effect.outcome);
           break;
         case "answer":
-          world.answer(effect.request, effect.outcome);
+          world.asked(effect.request, effect.outcome);
           break;
         case "applied":
           hasApplied = true;
@@ -203,6 +216,8 @@ export class Site implements Seen {
         case "restored":
           hasApplied = true;
           world.probes.add("snapshot-installed");
+          break;
+        case "led":
       }
     }
     world.checks.stepped(this.id, replica, this.disk, hasApplied);
@@ -247,41 +262,5 @@ export class Site implements Seen {
     this.#writes.shift();
     if (this.#writes.length > 0) this.#writeFirst();
     this.feed({ kind: fate === null ? "stored" : "failed", token });
-  }
-
-  #probeWrite({ truncateFrom }: Write): void {
-    if (truncateFrom === 0) return;
-    this.world.probes.add("entries-overwritten");
-    const dropped = this.disk.entries.slice(
-      Math.max(0, truncateFrom - this.disk.snapshot.index - 1),
-    );
-    if (dropped.some(({ kind }) => kind === "membership"))
-      this.world.probes.add("member-change-undone");
-  }
-
-  #probe(
-    input: Input,
-    before: { readonly role: string; readonly term: number },
-    wasAhead: boolean,
-    commitIndex: number,
-    { core }: Replica,
-  ): void {
-    const { probes } = this.world;
-    if (before.role === "leader" && core.role !== "leader") {
-      if (wasAhead) probes.add("deposed-with-uncommitted");
-      if (input.kind === "tick") probes.add("quorum-lost");
-      if (!core.membership.voters.includes(this.id)) probes.add("leader-removed");
-    }
-    if (before.role === "candidate" && core.role !== "leader" && core.role !== "candidate")
-      probes.add("election-without-winner");
-    if (core.role === "leader" && core.commitIndex > commitIndex) {
-      const first = core.history.termAt(commitIndex + 1);
-      if (first !== null && first < core.term) probes.add("old-terms-committed");
-    }
-    if (input.kind !== "message") return;
-    const { message } = input;
-    if (message.term < before.term) probes.add("message-of-old-term");
-    if (message.kind === "snapshot" && message.snapshot.index <= commitIndex)
-      probes.add("snapshot-overtaken");
   }
 }

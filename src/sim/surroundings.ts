@@ -1,4 +1,6 @@
-import type { Message } from "#src/log/message.ts";
+import type { AskOutcome } from "#src/cluster/lanes.ts";
+import type { NodeMessage } from "#src/cluster/node-message.ts";
+import type { SyncOutcome } from "#src/cluster/reads.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import type { Agenda } from "./agenda.ts";
 import type { Chance } from "./chance.ts";
@@ -12,6 +14,13 @@ import type { FaultKind, Weather } from "./weather.ts";
 export const tickMs = 100;
 /** What a right clock says when a simulation begins. */
 export const epochMs = 1_000_000;
+
+/** A message of one node on its way to another. */
+export interface Letter {
+  readonly from: string;
+  readonly to: string;
+  readonly message: NodeMessage;
+}
 
 /** What every part of a simulation shares. */
 export interface Surroundings {
@@ -27,8 +36,13 @@ export interface Surroundings {
   readonly entriesPerMessage: number;
   /** Changes once, when the faults stop. */
   weather: Weather;
-  send(message: Message): void;
+  send(letter: Letter): void;
+  /** Of a request to the log itself. */
   answer(request: number, outcome: Outcome): void;
+  /** Of what a node was asked for. */
+  asked(request: number, outcome: AskOutcome | SyncOutcome): void;
+  /** A node lost its power. */
+  ended(site: string): void;
   /** Takes something that happened into the hash of the simulation. */
   note(...numbers: readonly number[]): void;
   chance(stream: number): Chance;

@@ -1,22 +1,36 @@
+import type { Request } from "#src/cluster/event.ts";
 import type { Durable } from "#src/log/durable.ts";
-import type { Message } from "#src/log/message.ts";
+import type { AskOutcome } from "#src/cluster/lanes.ts";
+import type { SyncOutcome } from "#src/cluster/reads.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import { Agenda } from "./agenda.ts";
+import { Asks } from "./asks.ts";
 import { Chance } from "./chance.ts";
 import { Checks } from "./checks.ts";
 import { Client, type Ask, type Counter } from "./client.ts";
 import type { Count } from "./count.ts";
 import { ensure } from "./failure.ts";
 import { keys } from "./ledger.ts";
-import { MeshTraffic } from "./mesh-traffic.ts";
+import { MeshTraffic, type MeshView } from "./mesh-traffic.ts";
 import { Network } from "./network.ts";
 import type { PlantedFlaw } from "./planted.ts";
 import type { ProbeName } from "./probes.ts";
 import { Site } from "./site.ts";
-import { epochMs, tickMs, type Surroundings } from "./surroundings.ts";
+import { epochMs, tickMs, type Letter, type Surroundings } from "./surroundings.ts";
 import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
 
 const clientCount = 5;
+/** Of what nodes are asked for, how much is to sync, and how much is in the name of another. */
+const syncShare = 0.2;
+const forgedShare = 0.04;
+/** Ticks within which nodes look whether to say that they are there. */
+const keepTicks = 20;
+
+/** What nodes begin with: a mesh, as text, and what stands on their disks. */
+export interface Beginning {
+  readonly meshText: string;
+  readonly durable: Durable;
+}
 
 /** A whole cluster with its clients, its operator and its bad luck, in one thread and without a clock. */
 export class World implements Surroundings, Counter {
@@ -36,6 +50,9 @@ export class World implements Surroundings, Counter {
   readonly #network: Network;
   readonly #clients: readonly Client[];
   readonly #traffic: MeshTraffic;
+  readonly #asks: Asks;
+  /** The chance of what nodes are asked for. */
+  readonly #askChance: Chance;
   #requestCount = 0;
   readonly #waiting = new Map<number, (outcome: Outcome) => void>();
   #isCalm = false;
@@ -56,24 +73,32 @@ export class World implements Surroundings, Counter {
     },
     readonly faults: Count<FaultKind>,
     readonly probes: Count<ProbeName>,
-    found: (voters: readonly string[], sessionMaximum: number) => Durable,
+    found: (
+      voters: readonly string[],
+      members: readonly string[],
+      sessionMaximum: number,
+    ) => Beginning,
   ) {
     this.#seed = seed;
     this.flaw = flaw;
     this.#chance = this.chance(1);
     const chance = this.#chance;
     this.weather = drawWeather(chance);
-    this.sessionMaximum = chance.pick([2, 8, 64]);
+    this.sessionMaximum = chance.pick([4, 16, 64]);
     this.snapshotEvery = chance.pick([8, 32, 128]);
     this.keptEntries = chance.pick([0, 4, 16]);
     this.entriesPerMessage = chance.pick([1, 2, 64]);
     const count = nodeCount ?? chance.pick([3, 3, 4, 5, 5, 5, 6, 7]);
     this.targets = Array.from({ length: count }, (_, place) => `n${place + 1}`);
     const founders = this.targets.slice(0, chance.pick([count, count, Math.max(1, count - 2)]));
-    const durable = found(founders, this.sessionMaximum);
+    const members = chance.happens(0.7) ? founders : [];
+    const { meshText, durable } = found(founders, members, this.sessionMaximum);
     this.#sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
-    this.checks = new Checks(this.#sites, probes, this.sessionMaximum);
-    this.#network = new Network(this, (message) => this.#deliver(message));
+    this.#asks = new Asks(probes);
+    const { sessionMaximum } = this;
+    this.checks = new Checks(this.#sites, probes, this.#asks, { sessionMaximum, meshText });
+    this.#network = new Network(this, (letter) => this.#deliver(letter));
+    this.#askChance = this.chance(500);
     this.#traffic = new MeshTraffic(this.chance(300), this.targets);
     this.#clients = Array.from(
       { length: clientCount },
@@ -97,13 +122,13 @@ export class World implements Surroundings, Counter {
     }
   }
 
-  send(message: Message): void {
-    this.#network.send(message);
+  send(letter: Letter): void {
+    this.#network.send(letter);
   }
 
-  #deliver(message: Message): void {
-    this.note(2, message.term);
-    this.#site(message.to).feed({ kind: "message", message });
+  #deliver({ from, to, message }: Letter): void {
+    this.note(2, message.kind === "log" ? message.message.term : message.ticket);
+    this.#site(to).feed({ kind: "heard", from, message });
   }
 
   #site(id: string): Site {
@@ -114,16 +139,18 @@ export class World implements Surroundings, Counter {
     this.#network.carryForClient(() => {
       const request = ++this.#requestCount;
       this.#waiting.set(request, answered);
-      this.#site(target).feed(ask(request));
+      this.#site(target).feed({ kind: "direct", input: ask(request) });
     });
   }
 
   meshBody(): string | null {
-    if (!this.#traffic.isNext()) return null;
+    return this.#traffic.isNext() ? this.#traffic.body(this.#view()) : null;
+  }
+
+  #view(): MeshView {
     const { reference, committed } = this.checks;
     const nowMs = epochMs + this.agenda.nowMs;
-    const view = { state: reference.mesh.mesh, commitIndex: committed.length, nowMs };
-    return this.#traffic.body(view);
+    return { state: reference.mesh.mesh, commitIndex: committed.length, nowMs };
   }
 
   answer(request: number, outcome: Outcome): void {
@@ -132,10 +159,59 @@ export class World implements Surroundings, Counter {
     if (answered !== undefined) this.#network.carryForClient(() => answered(outcome));
   }
 
+  asked(request: number, outcome: AskOutcome | SyncOutcome): void {
+    this.floor = Math.max(this.floor, this.#asks.answered(request, outcome));
+  }
+
+  ended(site: string): void {
+    this.#asks.lost(site);
+  }
+
+  /** Has a node asked for something, mostly by itself and in its own name. */
+  #askAny(): void {
+    const chance = this.#askChance;
+    if (chance.happens(syncShare)) return this.#sync(chance.pick(this.#sites));
+    const command = this.#traffic.request(this.#view());
+    const any = chance.pick(this.#sites);
+    const own = chance.happens(forgedShare)
+      ? any
+      : (this.#sites.find(({ id }) => id === command.author) ?? any);
+    this.#ask(own, command);
+  }
+
+  #ask(site: Site, asked: Request): void {
+    if (site.node === null) return;
+    const request = ++this.#requestCount;
+    const patienceTicks = this.#askChance.pick([15, 50, 150]);
+    const command = this.#asks.begin(site.id, request, asked, this.floor);
+    site.feed({ kind: "ask", request, command, patienceTicks });
+  }
+
+  #sync(site: Site): void {
+    if (site.node === null) return;
+    const request = ++this.#requestCount;
+    this.#asks.beginSync(site.id, request, this.floor);
+    site.feed({ kind: "sync", request, patienceTicks: this.#askChance.pick([15, 50, 150]) });
+  }
+
+  /** What a node's daemon does now and then: says that its node is there, where the mesh thinks otherwise. */
+  #keep(site: Site): void {
+    const member = site.node?.mesh.members.find(({ node }) => node === site.id);
+    if (member === undefined) return;
+    const { node, key, contact, epoch, standing } = member;
+    const self = { author: node, scope: "self", policy: null } as const;
+    if (standing === "ready")
+      this.#ask(site, { ...self, command: { kind: "lease-renewed", node, epoch } });
+    if (standing === "offline" || standing === "joining")
+      this.#ask(site, { ...self, command: { kind: "node-ready", node, key, contact, epoch } });
+  }
+
   /** Lets things happen, and go wrong. */
   run(ticks: number): void {
     for (const site of this.#sites) site.start();
     for (const client of this.#clients) this.#keepBusy(client);
+    this.#often(2, () => this.#askAny());
+    for (const site of this.#sites) this.#often(keepTicks, () => this.#keep(site));
     this.#planFaults();
     const endMs = ticks * tickMs;
     while (this.agenda.step(endMs));
@@ -226,7 +302,10 @@ export class World implements Surroundings, Counter {
         if (outcome.kind === "done" && isLearner && place === "voter")
           this.probes.add("learner-promoted");
       });
-      leader.feed({ kind: "member", request, id: each, place: each === id ? place : "learner" });
+      const changed = each === id ? place : "learner";
+      leader.feed({
+        ...{ kind: "direct", input: { kind: "member", request, id: each, place: changed } },
+      });
     }
   }
 
@@ -236,7 +315,7 @@ export class World implements Surroundings, Counter {
     const to = this.#chance.pick(leader.replica!.core.membership.voters);
     if (to === leader.id) return;
     this.#heir = to;
-    leader.feed({ kind: "transfer", to });
+    leader.feed({ kind: "direct", input: { kind: "transfer", to } });
     this.agenda.after(20 * tickMs, () => {
       const isDone = this.#site(to).replica?.core.role === "leader";
       if (this.#heir === to) this.probes.add(isDone ? "transfer-done" : "transfer-failed");
@@ -261,6 +340,7 @@ export class World implements Surroundings, Counter {
       if (last.isIdle && last.doneCount === 1) last.begin("write");
       return last.doneCount === 2 && this.#clients.every(({ isIdle }) => isIdle);
     });
+    this.#awaitAsks(commitBoundTicks);
     this.#await(equalBoundTicks, "all members are equal", () => this.#areEqual());
     this.#compareWithReference();
   }
@@ -269,6 +349,26 @@ export class World implements Surroundings, Counter {
     const endMs = this.agenda.nowMs + boundTicks * tickMs;
     while (!isDone())
       ensure(this.agenda.step(endMs), "liveness", () => `not within ${boundTicks} ticks: ${what}`);
+  }
+
+  /** What nodes are asked for has an answer, one of them a good one, and the leader has no duty left. */
+  #awaitAsks(boundTicks: number): void {
+    const { decidedCount } = this.#asks;
+    this.#await(boundTicks, "what nodes are asked for is answered", () => {
+      if (this.#asks.openCount > 0) return false;
+      if (this.#asks.decidedCount > decidedCount) return true;
+      const site = this.#leaders()[0]?.node?.replica.core.membership.voters[0];
+      if (site === undefined) return false;
+      const labelled = { kind: "node-labelled", node: site, label: "last", value: "" } as const;
+      const own = { author: site, scope: "self", policy: null } as const;
+      this.#ask(this.#site(site), { ...own, command: labelled });
+      return false;
+    });
+    this.#await(boundTicks, "the leader's duties are done", () => {
+      const [leader] = this.#leaders();
+      const { orders, placing } = leader?.node?.duties() ?? {};
+      return orders?.length === 0 && placing === null;
+    });
   }
 
   #members(): readonly Site[] {
