@@ -30,8 +30,10 @@ const radiusMost = 170;
 const radiusLeast = 40;
 const nodeRadiusMost = 10;
 const [fontSize, smallFontSize] = [11, 9];
-/** Between a node and its name. */
-const gap = 7;
+/** A second circle marks the coordinator. */
+export const crownShare = 1.5;
+/** Between a node, its second circle included, and its name. */
+const gap = 5;
 const edge = 3;
 /** Of a letter of the fixed-width font, as a share of its size. */
 const letterShare = 0.62;
@@ -76,7 +78,7 @@ function sizesOf(
   isTurned: boolean,
 ): Sizes {
   const labelWidth = letters * size * letterShare;
-  const free = width / 2 - labelWidth - nodeRadiusMost - gap - edge;
+  const free = width / 2 - labelWidth - nodeRadiusMost * crownShare - gap - edge;
   const few = count === 1 ? 0 : count === 2 ? 110 : radiusMost;
   const radius = count === 1 ? 0 : Math.max(radiusLeast, Math.min(few, free));
   const room = roomOf(count, radius);
@@ -87,7 +89,7 @@ function sizesOf(
 function place(sizes: Sizes): Ring {
   const { count, width, radius, nodeRadius, labelWidth, isTurned } = sizes;
   const outside = isTurned ? labelWidth + gap : sizes.fontSize * 2 + gap * 2;
-  const middle = (count === 2 ? 0 : radius) + nodeRadius + outside + edge;
+  const middle = (count === 2 ? 0 : radius) + nodeRadius * crownShare + outside + edge;
   // Two stand side by side, and more begin at the top.
   const start = count === 2 ? Math.PI : -Math.PI / 2;
   const places = Array.from({ length: count }, (_, index) => {
@@ -111,7 +113,7 @@ function upright(
   cos: number,
   sin: number,
 ) {
-  const away = nodeRadius + gap;
+  const away = nodeRadius * crownShare + gap;
   if (count <= 2 || Math.abs(cos) < 0.05) {
     const isAbove = count > 2 && sin < 0;
     const lines = isAbove ? -1.5 * lineShare : 0.5;
@@ -128,7 +130,7 @@ function upright(
 
 /** Outwards from the middle, never upside down. */
 function turned({ nodeRadius }: Sizes, x: number, y: number, angle: number) {
-  const away = nodeRadius + gap;
+  const away = nodeRadius * crownShare + gap;
   const isLeft = Math.cos(angle) < -1e-9;
   const degrees = (angle * 180) / Math.PI;
   return {

@@ -8,6 +8,8 @@ test("every address leads back to its view", () => {
     { view: "compare", runs: ["one", "two"], axis: "tokens" },
     { view: "compare", runs: [], axis: "step" },
     { view: "receipts", subject: "wjnasebx", digest: "" },
+    { view: "cluster", node: "" },
+    { view: "cluster", node: "psnab3c" },
     { view: "access" },
     { view: "node" },
   ] as const;
@@ -17,6 +19,7 @@ test("every address leads back to its view", () => {
 test("an address that leads nowhere says so", () => {
   expect(parseRoute("#/run")).toEqual({ view: "unknown", path: "/run" });
   expect(parseRoute("#/run/a/b").view).toBe("unknown");
+  expect(parseRoute("#/cluster/a/b").view).toBe("unknown");
   expect(parseRoute("#/node/x").view).toBe("unknown");
   expect(parseRoute("#/run/%E0%A4%A").view).toBe("run");
   expect(parseRoute("").view).toBe("home");

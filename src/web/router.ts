@@ -4,6 +4,8 @@ export type Route =
   | { readonly view: "run"; readonly run: string }
   | { readonly view: "compare"; readonly runs: readonly string[]; readonly axis: Axis }
   | { readonly view: "receipts"; readonly subject: string; readonly digest: string }
+  /** The mesh; with a node's id that member alone. */
+  | { readonly view: "cluster"; readonly node: string }
   | { readonly view: "access" }
   | { readonly view: "node" }
   | { readonly view: "unknown"; readonly path: string };
@@ -27,6 +29,7 @@ export function parseRoute(hash: string): Route {
   if (first === "run" && second !== undefined && words.length === 2) {
     return { view: "run", run: second };
   }
+  if (first === "cluster" && words.length <= 2) return { view: "cluster", node: second ?? "" };
   if (words.length > 1) return { view: "unknown", path };
   if (first === "access" || first === "node") return { view: first };
   if (first === "compare") {
@@ -78,6 +81,8 @@ export function hashOf(route: Exclude<Route, { view: "unknown" }>): string {
       if (route.digest !== "") search.set("digest", route.digest);
       return withSearch("#/receipts", search);
     }
+    case "cluster":
+      return route.node === "" ? "#/cluster" : `#/cluster/${encodeURIComponent(route.node)}`;
     case "access":
     case "node":
       return `#/${route.view}`;

@@ -3,9 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { hashOf, parseRoute, type Route } from "../router.ts";
 import { AccessView } from "./access-view.tsx";
 import { useCell } from "./cell.ts";
+import { ClusterView } from "./cluster-view.tsx";
 import { CompareView } from "./compare-view.tsx";
 import { HomeView } from "./home-view.tsx";
 import { type LiveState, liveState, watchNode } from "./live.ts";
+import { MemberView } from "./member-view.tsx";
 import { NodeView } from "./node-view.tsx";
 import { ReceiptsView } from "./receipts-view.tsx";
 import { RunView } from "./run-view.tsx";
@@ -28,6 +30,7 @@ function useRoute(): Route {
 const destinations = [
   ["Runs", hashOf({ view: "home" })],
   ["Compare", hashOf({ view: "compare", runs: [], axis: "step" })],
+  ["Cluster", hashOf({ view: "cluster", node: "" })],
   ["Receipts", hashOf({ view: "receipts", subject: "", digest: "" })],
   ["Access", hashOf({ view: "access" })],
   ["Node", hashOf({ view: "node" })],
@@ -48,6 +51,8 @@ function titleOf(route: Route): string {
       return `Run ${route.run}`;
     case "compare":
       return "Compare";
+    case "cluster":
+      return route.node === "" ? "Cluster" : `Member ${route.node.slice(0, 9)}`;
     case "receipts":
       return "Receipts";
     case "access":
@@ -67,6 +72,12 @@ function View({ route }: { readonly route: Route }) {
       return <RunView key={route.run} wanted={route.run} />;
     case "compare":
       return <CompareView runs={route.runs} axis={route.axis} />;
+    case "cluster":
+      return route.node === "" ? (
+        <ClusterView />
+      ) : (
+        <MemberView key={route.node} wanted={route.node} />
+      );
     case "receipts":
       return <ReceiptsView subject={route.subject} digest={route.digest} />;
     case "access":
@@ -88,7 +99,9 @@ function View({ route }: { readonly route: Route }) {
 function Header({ route, isSignedIn }: { readonly route: Route; readonly isSignedIn: boolean }) {
   const live = useCell(liveState);
   const chosen = useCell(theme);
-  const current = titleOf(route).replace(/^Run .*/, "Runs");
+  const current = titleOf(route)
+    .replace(/^Run .*/, "Runs")
+    .replace(/^Member .*/, "Cluster");
   return (
     <header class="bar">
       <a class="brand" href="#/" aria-label="psionic, to the runs">
@@ -122,7 +135,7 @@ function Page() {
   const isSignedIn = useCell(token) !== null;
   const main = useRef<HTMLElement>(null);
   const title = isSignedIn ? titleOf(route) : "Sign in";
-  const place = route.view === "run" ? `run ${route.run}` : route.view;
+  const place = route.view === "run" || route.view === "cluster" ? title : route.view;
   const isFirst = useRef(true);
   useEffect(() => {
     document.title = `${title} · psionic`;

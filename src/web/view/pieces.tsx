@@ -1,4 +1,4 @@
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, isValidElement } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { formatPercent, missing, sentenceOf } from "../format.ts";
 import { shareDone } from "../progress.ts";
@@ -7,7 +7,10 @@ import { hashOf } from "../router.ts";
 import type { Refused } from "./node-client.ts";
 
 /** What the node says no to: what, why, and one thing to try. */
-export function RefusalNote({ refused }: { readonly refused: Refused | null }) {
+export function RefusalNote(props: {
+  readonly refused: Pick<Refused, "code" | "message" | "hint"> | null;
+}) {
+  const { refused } = props;
   if (refused === null) return null;
   return (
     <div class="note critical" role="alert">
@@ -123,7 +126,7 @@ export function Facts({ facts }: { readonly facts: readonly (readonly [string, u
       {facts.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd class="figure">{factText(value)}</dd>
+          <dd class="figure">{isValidElement(value) ? value : factText(value)}</dd>
         </div>
       ))}
     </dl>
@@ -151,7 +154,8 @@ export function JsonBlock(props: { readonly value: unknown; readonly label: stri
   );
 }
 
-function CopyButton(props: { readonly text: string; readonly label: string }) {
+/** Puts a text where it can be pasted from, and says so. */
+export function CopyButton(props: { readonly text: string; readonly label: string }) {
   const [said, setSaid] = useState("");
   useEffect(() => {
     if (said === "") return undefined;

@@ -5,21 +5,28 @@ export type Column = string | { readonly figures: string };
 
 export const figures = (name: string): Column => ({ figures: name });
 
+/** A table of more rows is scrolled where a view has more than one. */
+export const rowsSeen = 15;
+
 interface TableProps {
   /** What it lists, for those who hear the page. */
   readonly label: string;
   readonly columns: readonly Column[];
   /** No higher than a few rows; more are scrolled to. */
   readonly isShort?: boolean;
+  /** Wider than most windows: the first column stays in sight. */
+  readonly isWide?: boolean;
   readonly caption?: string;
   /** The rows. */
   readonly children: ComponentChildren;
 }
 
 /** A table that is scrolled in its own frame, also by keyboard, so that the page is never too wide. */
-export function Table({ label, columns, isShort = false, caption, children }: TableProps) {
+export function Table(props: TableProps) {
+  const { label, columns, isShort = false, isWide = false, caption, children } = props;
+  const kinds = `${isShort ? " short" : ""}${isWide ? " wide-table" : ""}`;
   return (
-    <div class={`scroll${isShort ? " short" : ""}`} role="region" tabIndex={0} aria-label={label}>
+    <div class={`scroll${kinds}`} role="region" tabIndex={0} aria-label={label}>
       <table>
         {caption !== undefined && <caption>{caption}</caption>}
         <thead>
