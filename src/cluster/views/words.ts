@@ -114,8 +114,5 @@ const loopback = /^(127\.|localhost:|\[::1\])/;
 /** What there is to say of the addresses in a join line. */
 export function placeNote(places: readonly string[]): readonly string[] {
   if (!places.every((place) => loopback.test(place))) return [];
-  return [
-    `only this machine reaches ${places[0]}; others need the node's door on an`,
-    "address they reach: `psionic up --help`, --peer-host",
-  ];
+  return [`only this machine reaches ${places[0]}; for others: psionic up --peer-host ADDRESS`];
 }
