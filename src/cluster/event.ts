@@ -174,3 +174,6 @@ export const eventSchema = v.strictObject({
   term: count,
 });
 export type Event = v.InferOutput<typeof eventSchema>;
+
+/** The shapes that calls about a mesh share with its events. */
+export const shapes = { name, digest, count, contact, claims, roleList } as const;

@@ -17,6 +17,8 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ version: "safe", explain: "safe", completions: "safe" },
   ...{ commands: "safe", "commands/list": "safe" },
   ...{ "receipt/verify": "safe", "attestation/verify": "safe" },
+  // A newcomer is a stranger; its token is judged.
+  ...{ "cluster/admit": "safe" },
   // What a mesh shares: looking at runs, asking under a policy.
   ...{ runs: "member", "run/status": "member", "run/series": "member", "run/samples": "member" },
   ...{ plan: "member", digest: "member", execute: "member" },
@@ -46,6 +48,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ "grant/issue": "local", "grant/revoke": "local", "grant/present": "local" },
   ...{ "policy/add": "local", "peer/call": "local", "peer/pipe": "local" },
   ...{ up: "local", down: "local", "daemon/stop": "local", "daemon/stop-call": "local" },
+  ...{ join: "local", "cluster/join": "local", "cluster/join-line": "local" },
 };
 
 const commands = registry.all();

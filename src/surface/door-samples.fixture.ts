@@ -6,8 +6,15 @@ import { choicesOf, isFlag, itemOf, kebab } from "./cli/parameter.ts";
 /** Values a parameter may have; the first that its schema accepts stands for it. */
 const candidates: readonly unknown[] = [
   ...["word", 3, true, 64, 1_000, "1h", "127.0.0.1", "a/b", "name@1", "{}", "info", "latest"],
-  ...["00".repeat(32), "00".repeat(64), `psx${"0".repeat(32)}`, `psn${"a".repeat(32)}`],
+  ...[
+    "00".repeat(16),
+    "00".repeat(32),
+    "00".repeat(64),
+    `psx${"0".repeat(32)}`,
+    `psn${"a".repeat(32)}`,
+  ],
   ...[`psg${"a".repeat(32)}`, `psm${"a".repeat(32)}`, "7d", "word@1", "127.0.0.1:7421", "2GB"],
+  { places: [], certificate: "00".repeat(32), box: "00".repeat(32) },
   ...[["word"], [3], { word: 3 }, { word: "x" }, 0.5, null, 8, "word=x"],
 ];
 

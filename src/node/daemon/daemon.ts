@@ -6,12 +6,18 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { type Listener, listenHttp } from "#src/surface/http/listen.ts";
 import { openOperatorToken } from "#src/surface/http/operator-token.ts";
 import type { Asset, HttpParts } from "#src/surface/http/parts.ts";
+import type { TlsIdentity } from "#src/peer/certificate.ts";
+import type { PeerListener } from "#src/surface/peer/listen.ts";
 import { NodeTrainings } from "#src/train/node-trainings.ts";
 import { nodeFamilies } from "../daemon-metrics.ts";
 import { noInteraction } from "../no-interaction.ts";
+import { JoinLines } from "../cluster/join-lines.ts";
+import { MeshBook } from "../cluster/mesh-book.ts";
+import { placesOf } from "../cluster/places.ts";
+import { ClusterRuntime } from "../cluster/runtime.ts";
 import { birthOf } from "./birth.ts";
 import { CommandChildren } from "./command-children.ts";
-import type { DaemonControl } from "./control.ts";
+import type { DaemonControl, JoinLine } from "./control.ts";
 import {
   type DaemonFile,
   publishDaemonFile,
@@ -20,6 +26,7 @@ import {
   removeHalfPublished,
   removeSocket,
 } from "./daemon-file.ts";
+import { defaultPeerPort } from "./daemon-options.ts";
 import { advanceNodeEpoch, endNodeEpoch } from "./node-epoch.ts";
 import { peerAnswers } from "./peer-answers.ts";
 import { socketPath } from "./socket-path.ts";
@@ -30,14 +37,19 @@ const log = getLogger(["psionic", "daemon"]);
 const lastWordsMs = 5_000;
 /** With less than this free the next row may not fit: the node is not ready. */
 const roomMinimumBytes = 1024 * 1024;
+/** How long a member that stops waits until the others know. */
+const farewellMs = 1_000;
 
 export interface DaemonOptions {
   readonly registry: Registry;
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
-  /** Where other nodes are answered; null for nowhere. */
-  readonly peer: { readonly host: string; readonly port: number } | null;
+  /**
+   * Where other nodes are answered; null for nowhere. A port that is named is had or refused; null takes the
+   * last one of this home, the default one or any free one.
+   */
+  readonly peer: { readonly host: string; readonly port: number | null } | null;
   readonly version: string;
   readonly assets: ReadonlyMap<string, Asset>;
 }
@@ -59,6 +71,8 @@ export class Daemon implements DaemonControl {
   #nodeId = "";
   #epoch = 0;
   #isDraining = false;
+  #cluster: ClusterRuntime | null = null;
+  readonly #joinLines: JoinLines;
 
   constructor(
     base: Services,
@@ -71,7 +85,9 @@ export class Daemon implements DaemonControl {
     this.services = Object.create(base, {
       interaction: { value: noInteraction, enumerable: true },
       daemon: { value: this, enumerable: true },
+      cluster: { get: () => this.#cluster, enumerable: true },
     }) as Services;
+    this.#joinLines = new JoinLines(this.services);
     const trainings = new NodeTrainings(this.services);
     Object.defineProperty(this.services, "trainings", { value: trainings, enumerable: true });
     this.#children = new CommandChildren(base.processes, base.clock);
@@ -86,13 +102,18 @@ export class Daemon implements DaemonControl {
     return this.#nodeId;
   }
 
+  /** Advances when the node enters a mesh that it was out of. */
   get epoch(): number {
-    return this.#epoch;
+    return this.#cluster?.epoch ?? this.#epoch;
+  }
+
+  joinLine(signal: AbortSignal): Promise<JoinLine | null> {
+    return this.#joinLines.line(signal);
   }
 
   /**
-   * Opens everything in the order in which others may rely on it: identity, epoch, receipts, doors, the
-   * file that tells of them. The home's lock must be held.
+   * Opens everything in the order in which others may rely on it: identity, epoch, receipts, the door for
+   * nodes and the mesh behind it, the other doors, the file that tells of them. The home's lock must be held.
    *
    * Refusals: those of the identity and the store, `port_taken`, `address_unavailable`.
    */
@@ -115,7 +136,7 @@ export class Daemon implements DaemonControl {
       const { host, port } = options;
       const tcp = listenHttp(parts, { host, port });
       this.#listeners.push(tcp, listenHttp(parts, { socket }));
-      const peer = await this.#listenPeers();
+      const peer = await this.#enterMesh();
       const startedMs = Math.floor(clock.wallMs());
       this.#file = {
         pid: process.pid,
@@ -177,34 +198,61 @@ export class Daemon implements DaemonControl {
     await Promise.race([idle, wait(deadlineMs - clock.monotonicMs())]);
     over.abort(new Error("it has stopped"));
     await this.#close();
-    endNodeEpoch(this.services.store, this.epoch);
+    endNodeEpoch(this.services.store, this.#epoch);
     log.info("stopped");
   }
 
-  /** Opens the door for other nodes on the network, where it is wanted. */
-  async #listenPeers(): Promise<DaemonFile["peer"] | null> {
+  /** Opens the door for other nodes, where it is wanted, and goes on in the mesh behind it. */
+  async #enterMesh(): Promise<DaemonFile["peer"] | null> {
+    const { services, nodeId: node } = this;
+    const { openTlsIdentity } = await import("#src/surface/peer/tls-file.ts");
+    const { openBoxKey } = await import("#src/surface/peer/box-file.ts");
+    const { openLinks } = await import("#src/surface/peer/links.ts");
+    const { home, disk, random } = services;
+    const tls = await openTlsIdentity(services, node);
+    const { publicKey: box } = await openBoxKey(home, disk, random);
+    const listener = await this.#listenPeers(tls);
+    const places = listener === null ? [] : placesOf(this.options.peer?.host ?? "", listener.port);
+    const instance = Buffer.from(random.bytes(16)).toString("hex");
+    const onBug = (error: unknown) => log.error("bug in a link to another node", { error });
+    const cluster = new ClusterRuntime({
+      ...{ services, node, epoch: this.#epoch },
+      contact: { places: [...places], certificate: tls.fingerprint, box },
+      advanceEpoch: () => (this.#epoch = advanceNodeEpoch(services.store, services.clock).epoch),
+      openLinks: (parts) => openLinks({ ...parts, services, instance, onBug }),
+      isReady: async () => (await this.#whyNotReady()).length === 0,
+    });
+    this.#cluster = cluster;
+    await cluster.start();
+    if (listener === null) return null;
+    return { address: listener.address, fingerprint: tls.fingerprint };
+  }
+
+  async #listenPeers(tls: TlsIdentity): Promise<PeerListener | null> {
     const { services, options } = this;
     if (options.peer === null) return null;
     const { listenPeers } = await import("#src/surface/peer/listen.ts");
-    const { openTlsIdentity } = await import("#src/surface/peer/tls-file.ts");
-    const tls = await openTlsIdentity(services, this.nodeId);
     const { isolate } = this.#children;
-    const listener = listenPeers(
-      {
-        ...{ services, tls },
-        answer: peerAnswers({ registry: options.registry, services, isolate }),
-        draining: () => this.#isDraining,
-        onBug: (error) => log.error("bug at the door for other nodes", { error }),
-      },
-      options.peer,
-    );
+    const parts = {
+      ...{ services, tls },
+      answer: peerAnswers({ registry: options.registry, services, isolate }),
+      draining: () => this.#isDraining,
+      onBug: (error: unknown) => log.error("bug at the door for other nodes", { error }),
+      links: () => this.#cluster?.wires ?? null,
+    };
+    const book = new MeshBook(services.store);
+    const { host, port } = options.peer;
+    const ports = port === null ? [book.doorPort() ?? defaultPeerPort, defaultPeerPort, 0] : [port];
+    const listener = firstFree(ports, (each) => listenPeers(parts, { host, port: each }));
     this.#listeners.push(listener);
-    return { address: listener.address, fingerprint: tls.fingerprint };
+    book.keepDoorPort(listener.port);
+    return listener;
   }
 
   async #close(): Promise<void> {
     const { home } = this.services;
     const file = this.#file;
+    await this.#cluster?.stop(this.#file === null ? 0 : farewellMs);
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.stop()));
     removeDaemonFiles(home, file?.socket ?? socketPath(home));
   }
@@ -236,13 +284,26 @@ export class Daemon implements DaemonControl {
         return ["the store cannot be written (disk_full)"];
       // Asks for the right to write and gives it back; a home that turned read-only has none.
       this.services.store.transaction(() => {});
-      return [];
+      return this.#cluster?.whyNotReady() ?? [];
     } catch (error) {
       // Anyone may ask for readiness, so the code stands for a message that names paths.
       const code = error instanceof Refusal ? error.code : "bug";
       return [`the store cannot be written (${code})`];
     }
   }
+}
+
+/** The first of the ports that nothing else has. Refused with `port_taken` where none is free. */
+function firstFree<T>(ports: readonly number[], listen: (port: number) => T): T {
+  for (const [place, port] of ports.entries()) {
+    try {
+      return listen(port);
+    } catch (error) {
+      const isTaken = error instanceof Refusal && error.code === "port_taken";
+      if (!isTaken || place === ports.length - 1) throw error;
+    }
+  }
+  throw new Error("a port is tried");
 }
 
 function interrupted(why: string): Refusal {

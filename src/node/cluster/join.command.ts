@@ -1,0 +1,216 @@
+import * as v from "valibot";
+import type { CommandContext, Services } from "#src/command/define.ts";
+import { defineCommand } from "#src/command/registry.ts";
+import { clusterOf } from "#src/cluster/command-parts.ts";
+import { roles, shapes } from "#src/cluster/event.ts";
+import { readToken, tokenTextMaximum } from "#src/cluster/join-token.ts";
+import type { ClusterService } from "#src/cluster/services.ts";
+import { isLive } from "#src/cluster/state.ts";
+import { parseAddress } from "#src/peer/address.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { callDaemon } from "#src/surface/socket/client.ts";
+import { type DaemonFile, findRunningDaemon } from "../daemon/daemon-file.ts";
+import { checkHost, daemonOptions, wordsOf } from "../daemon/daemon-options.ts";
+import { pageLink } from "../daemon/page-link.ts";
+import { runDaemon } from "../daemon/run-daemon.ts";
+
+const request = {
+  place: v.pipe(
+    v.string(),
+    v.nonEmpty(),
+    v.maxLength(300),
+    v.description("where a member of the mesh is reached, HOST:PORT"),
+  ),
+  token: v.pipe(
+    v.string(),
+    v.maxLength(tokenTextMaximum),
+    v.description("the join token, as `psionic up` or `psionic token create` printed it there"),
+  ),
+  roles: v.optional(
+    v.pipe(
+      v.string(),
+      v.maxLength(100),
+      v.regex(/^[a-z]+(,[a-z]+)*$/, "write roles with commas between: trainer,validator"),
+      v.description(
+        `what this node is to be, of ${roles.join(", ")}; all the token allows if unsaid`,
+      ),
+    ),
+  ),
+};
+
+const joined = {
+  mesh: v.string(),
+  /** The member that was asked. */
+  host: v.string(),
+  founder: v.string(),
+  memberCount: v.number(),
+  /** False where it was a member already. */
+  isNew: v.boolean(),
+};
+const joinedSchema = v.object(joined);
+type JoinedFacts = v.InferOutput<typeof joinedSchema>;
+
+defineCommand({
+  name: "join",
+  summary: "Join the mesh of another machine, with the line that `psionic up` printed there.",
+  access: "owner",
+  localOnly: true,
+  endsOnInterrupt: true,
+  flow: "node",
+  parameters: v.strictObject({ ...request, ...daemonOptions }),
+  positional: ["place"],
+  result: v.object({
+    ...joined,
+    /** `stopped` once a daemon in the foreground has ended. */
+    state: v.picklist(["running", "started", "stopped"]),
+    pid: v.number(),
+    url: v.string(),
+    page: v.nullable(v.string()),
+    home: v.string(),
+  }),
+  examples: ["psionic join 10.0.0.7:7420 --token psn1_AAAA --detach"],
+  async run({ place, token, roles: wanted, ...options }, context) {
+    const { services, signal } = context;
+    // What can be refused without a daemon is refused before one is started.
+    parseAddress(place);
+    readToken(token);
+    const words = { place, token, ...(wanted === undefined ? {} : { roles: wanted }) };
+    checkHost(options);
+    if (services.daemon !== null) {
+      const facts = await join(services, words, signal);
+      return stateOf("running", services.daemon.file, services, facts);
+    }
+    const running = await findRunningDaemon(services.home);
+    if (running !== null) return stateOf("running", running, services, await ask(running));
+    if (options.detach) return startAndJoin();
+    let facts: JoinedFacts | null = null;
+    const ran = await runDaemon(options, context, async (daemon) => {
+      facts = await join(daemon.services, words, signal);
+      context.emit({ type: "joined", ...facts });
+    });
+    if (facts === null) return stateOf("running", ran.file, services, await ask(ran.file));
+    return { ...stateOf(ran.state, ran.file, services, facts), page: null };
+
+    async function ask({ socket }: DaemonFile): Promise<JoinedFacts> {
+      const emit: CommandContext["emit"] = (event) => context.emit(event);
+      const answer = await callDaemon(socket, "cluster/join", words, { signal, emit });
+      return v.parse(joinedSchema, answer);
+    }
+
+    /** A daemon that was started for nothing but the join ends with its refusal. */
+    async function startAndJoin() {
+      const { startDetached } = await import("../daemon/detach.ts");
+      const { home, clock } = services;
+      const started = await startDetached(home, wordsOf(options), clock, signal);
+      try {
+        return stateOf("started", started, services, await ask(started));
+      } catch (error) {
+        const isIn = error instanceof Refusal && error.code === "cluster_leaderless";
+        const { endDaemon } = await import("../daemon/down.ts");
+        if (!isIn) await endDaemon(home, { text: "5s", ms: 5_000 }, clock);
+        throw error;
+      }
+    }
+  },
+  view: (screen) => ({
+    event(event) {
+      if (event.type === "joined") screen.note(joinedWords(event as unknown as JoinedFacts));
+      if (event.type !== "listening") return;
+      const { page, url } = event as unknown as { page: string | null; url: string };
+      screen.note("this node is up; Ctrl-C stops it in order");
+      screen.print(page ?? url);
+    },
+    result(facts) {
+      if (facts.state === "stopped") return screen.note("this node is down");
+      screen.note(joinedWords(facts));
+      screen.print(facts.page ?? facts.url);
+      screen.note("psionic nodes · psionic cluster status · psionic down");
+    },
+  }),
+});
+
+function joinedWords({ mesh, host, memberCount, isNew }: JoinedFacts): string {
+  const others = `${memberCount} member${memberCount === 1 ? "" : "s"}`;
+  if (!isNew) return `this node is a member of ${mesh} already; it has ${others}`;
+  return `joined ${mesh} at ${host}; it has ${others} now`;
+}
+
+function stateOf(
+  state: "running" | "started" | "stopped",
+  { pid, url }: DaemonFile,
+  { home }: Services,
+  facts: JoinedFacts,
+) {
+  return { ...facts, state, pid, url, page: pageLink(home, url), home: home.root };
+}
+
+defineCommand({
+  name: "cluster/join",
+  summary: "Take this node into the mesh of a join token; `join` asks it of a running daemon.",
+  access: "owner",
+  localOnly: true,
+  hidden: true,
+  flow: "cluster",
+  place: "daemon",
+  parameters: v.strictObject(request),
+  result: joinedSchema,
+  run: (words, { services, signal }) => join(services, words, signal),
+});
+
+defineCommand({
+  name: "cluster/join-line",
+  summary: "The line that joins another machine to this mesh, with a token that is still good.",
+  access: "owner",
+  localOnly: true,
+  hidden: true,
+  flow: "cluster",
+  place: "daemon",
+  parameters: v.strictObject({}),
+  result: v.object({
+    join: v.nullable(
+      v.object({ line: v.string(), place: v.string(), addresses: v.array(v.string()) }),
+    ),
+  }),
+  async run(_parameters, { services, signal }) {
+    const line = (await services.daemon?.joinLine(signal)) ?? null;
+    return { join: line === null ? null : { ...line, addresses: [...line.addresses] } };
+  },
+});
+
+interface Words {
+  readonly place: string;
+  readonly token: string;
+  readonly roles?: string | undefined;
+}
+
+async function join(
+  services: Services,
+  { place, token, roles: words }: Words,
+  signal: AbortSignal,
+): Promise<JoinedFacts> {
+  const cluster = clusterOf(services);
+  const before = standingOf(cluster);
+  const wanted = words === undefined ? {} : { roles: readRoles(words) };
+  const parts = { place: parseAddress(place), token: readToken(token), ...wanted };
+  const { mesh, host, founder } = await cluster.join(parts, signal);
+  const { members } = cluster.state();
+  const isNew = before !== mesh;
+  return { mesh, host, founder, isNew, memberCount: members.filter(isLive).length };
+}
+
+/** The mesh this node is a member of. */
+function standingOf(cluster: ClusterService): string | null {
+  const { mesh, standing } = cluster.standing();
+  return standing === "member" ? mesh : null;
+}
+
+function readRoles(text: string) {
+  const parsed = v.safeParse(shapes.roleList, [...new Set(text.split(","))]);
+  if (parsed.success) return parsed.output;
+  throw new Refusal(
+    "usage",
+    `${text} names something that is no role`,
+    `name some of ${roles.join(", ")}, with commas between`,
+    { roles: text },
+  );
+}

@@ -1,0 +1,134 @@
+import { digestJson } from "#src/codec/digest.ts";
+import type { Event } from "#src/cluster/event.ts";
+import type { Journal } from "#src/command/journal.ts";
+import type { Facts } from "#src/receipt/receipt.ts";
+import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
+import type { Store } from "#src/port/store.ts";
+import type { Applied } from "./engine.ts";
+import type { MeshBook } from "./mesh-book.ts";
+import { RateBound } from "./rate-bound.ts";
+
+/** Refusals that get a receipt within a minute; further ones are only counted. */
+export const refusalReceiptMaximum = 30;
+const minuteMs = 60_000;
+
+/** What one applied entry is worth writing down as. */
+interface Record {
+  readonly kind: string;
+  readonly subject: string;
+  readonly body: Facts;
+  /** False for what the journal alone tells. */
+  readonly isReceipt: boolean;
+}
+
+export interface RecordParts {
+  readonly store: Store;
+  readonly book: MeshBook;
+  readonly journal: Journal;
+  receipts(): ReceiptLog;
+  monotonicMs(): number;
+}
+
+/**
+ * Receipts and journal entries of what the log says (C-12): each node signs its own. They stand or fall
+ * with the index up to which they were written, so after any crash none is missing and none is there twice.
+ */
+export class ClusterRecords {
+  readonly #refusals: RateBound;
+  #refusalCount = 0;
+
+  constructor(readonly parts: RecordParts) {
+    this.#refusals = new RateBound(refusalReceiptMaximum, minuteMs);
+  }
+
+  /** Newcomers refused since the start, with receipt or without. */
+  get refusalCount(): number {
+    return this.#refusalCount;
+  }
+
+  /**
+   * Records applied entries beyond the recorded index. `isAlone` while the node is its mesh's only member:
+   * what one node agrees with itself is no evidence to anybody.
+   */
+  record(
+    applied: readonly Applied[],
+    recordedIndex: number,
+    where: { readonly mesh: string; readonly isAlone: boolean; leaderOf(term: number): string },
+  ): number {
+    const fresh = applied.filter(({ index }) => index > recordedIndex);
+    const records = fresh.flatMap((entry) => recordOf(entry, where) ?? []);
+    if (records.length === 0) return recordedIndex;
+    const { index } = fresh.at(-1)!;
+    const { store, book, journal, receipts } = this.parts;
+    store.transaction(() => {
+      for (const { kind, subject, body, isReceipt } of records) {
+        if (kind === "cluster.refused" && !this.#mayReceipt()) continue;
+        if (isReceipt) receipts().append(kind, subject, body);
+        journal.append(kind, subject, body);
+      }
+      book.recordTo(index);
+    });
+    return index;
+  }
+
+  /** A newcomer was refused before anything was written into the log. */
+  refused(newcomer: string, body: Facts): void {
+    if (!this.#mayReceipt()) return;
+    const { store, journal, receipts } = this.parts;
+    store.transaction(() => {
+      receipts().append("cluster.refused", newcomer, body);
+      journal.append("cluster.refused", newcomer, body);
+    });
+  }
+
+  #mayReceipt(): boolean {
+    this.#refusalCount++;
+    return this.#refusals.take(this.parts.monotonicMs());
+  }
+}
+
+function recordOf(
+  { index, term, entry, event, outcome }: Applied,
+  { mesh, isAlone, leaderOf }: Parameters<ClusterRecords["record"]>[2],
+): Record | null {
+  const place = { mesh, term, index };
+  // A new leader's first entry.
+  if (entry.kind === "empty") {
+    if (isAlone) return null;
+    const leader = leaderOf(term);
+    const body = { ...place, leader };
+    return { kind: "cluster.led", subject: leader === "" ? mesh : leader, body, isReceipt: true };
+  }
+  if (event === null || outcome === null) return null;
+  const body = { ...place, event: digestJson(event), author: event.author, scope: event.scope };
+  if ("done" in outcome) return doneRecord(event, body, isAlone);
+  if (event.command.kind !== "node-admitted") return null;
+  const refused = { ...body, code: outcome.refused, token: event.command.token };
+  return { kind: "cluster.refused", subject: event.command.node, body: refused, isReceipt: true };
+}
+
+function doneRecord({ command }: Event, body: Facts, isAlone: boolean): Record | null {
+  const about = (kind: string, more: Facts = {}, isReceipt = true): Record | null =>
+    "node" in command
+      ? { kind: `cluster.${kind}`, subject: command.node, body: { ...body, ...more }, isReceipt }
+      : null;
+  switch (command.kind) {
+    case "node-admitted":
+      return about("admitted", { token: command.token, epoch: command.epoch, key: command.key });
+    case "node-evicted":
+      return about("evicted", { reason: command.reason });
+    case "node-left":
+      return about("left", { epoch: command.epoch });
+    case "order-given":
+      return about("ordered", { order: command.order, what: command.what, fence: command.fence });
+    case "lease-expired":
+    case "node-offline":
+      return about("ordered", { order: command.kind, fence: command.fence });
+    case "node-ready":
+      return isAlone ? null : about("ready", { epoch: command.epoch }, false);
+    case "node-draining":
+      return isAlone ? null : about("draining", {}, false);
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,142 @@
+import type { CommandContext } from "#src/command/define.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { callDaemon } from "#src/surface/socket/client.ts";
+import { buildInfo } from "../build.ts";
+import type { JoinLine } from "./control.ts";
+import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
+import type { DaemonRequest } from "./daemon-options.ts";
+import type { Daemon } from "./daemon.ts";
+import { durationMs } from "./duration.ts";
+import type { OpenLog } from "./log.ts";
+import { pageLink } from "./page-link.ts";
+
+/** How long a daemon that is just starting is waited for, where the home is taken. */
+const otherStartMs = 2_000;
+const lookMs = 50;
+/** How long the line that joins others may take before the daemon is told of without it. */
+const joinLineMs = 5_000;
+
+/** A daemon that ran to its end, or the one that has this home already. */
+export type Ran =
+  | { readonly state: "stopped"; readonly file: DaemonFile }
+  | { readonly state: "running"; readonly file: DaemonFile };
+
+/**
+ * The daemon itself: until a signal, or until it is asked to stop. `begin` is what it does first; where that
+ * is refused the daemon ends, and with it the command.
+ */
+export async function runDaemon(
+  request: DaemonRequest,
+  context: CommandContext,
+  begin: (daemon: Daemon) => Promise<void> = async () => {},
+): Promise<Ran> {
+  const { services, signal } = context;
+  const running = await takeHome(context);
+  if (running !== null) return { state: "running", file: running };
+  const { openLog } = await import("./log.ts");
+  const { Daemon } = await import("./daemon.ts");
+  const { webAssets } = await import("../web-assets.ts");
+  const { isServed } = await import("./served.ts");
+  const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
+  const drainMs = durationMs(request.drain);
+  endOnBug(log);
+  const { peerHost, peerPort = null, peers } = request;
+  try {
+    const daemon = new Daemon(services, {
+      registry: services.registry,
+      host: request.host,
+      port: request.port,
+      peer: peers ? { host: peerHost, port: peerPort } : null,
+      version: (await buildInfo()).version,
+      assets: webAssets(),
+    });
+    await daemon.start();
+    const { file } = daemon;
+    try {
+      await begin(daemon);
+      await tell(daemon, context);
+    } catch (error) {
+      await daemon.end(drainMs);
+      throw error;
+    }
+    const interrupted = Promise.withResolvers<number>();
+    const interrupt = () => interrupted.resolve(drainMs);
+    signal.addEventListener("abort", interrupt, { once: true });
+    if (signal.aborted) interrupt();
+    await daemon.end(await Promise.race([daemon.stopAsked, interrupted.promise]));
+    return { state: "stopped", file };
+  } finally {
+    await log.close();
+  }
+}
+
+/** Says where the daemon is. Tokens are for whoever sits here: not for a service manager's journal. */
+async function tell(daemon: Daemon, { services, emit, signal }: CommandContext): Promise<void> {
+  const { file, nodeId, epoch } = daemon;
+  const { canAsk } = services.interaction;
+  const page = canAsk ? pageLink(services.home, file.url) : null;
+  const join = canAsk ? await daemon.joinLine(within(joinLineMs, signal)).catch(() => null) : null;
+  emit({
+    ...{ type: "listening", nodeId, epoch, pid: file.pid, url: file.url, page },
+    ...joinFacts(join),
+  });
+}
+
+/** As results and events carry a join line. */
+export function joinFacts(join: JoinLine | null) {
+  return {
+    join: join?.line ?? null,
+    joinPlace: join?.place ?? null,
+    addresses: join === null ? [] : [...join.addresses],
+  };
+}
+
+/** Asks a running daemon for its join line; null where it gives none. */
+export async function joinLineOf(
+  { socket }: DaemonFile,
+  signal: AbortSignal,
+): Promise<JoinLine | null> {
+  try {
+    const options = { signal: within(joinLineMs, signal), emit() {} };
+    const answer = await callDaemon(socket, "cluster/join-line", {}, options);
+    return (answer as { readonly join: JoinLine | null }).join;
+  } catch {
+    // A daemon of another version, or one that stops: its address is told without the line.
+    return null;
+  }
+}
+
+const within = (ms: number, signal: AbortSignal) =>
+  AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+
+/** A bug nobody caught ends the daemon, before it goes on with what may be wrong; its log says which. */
+function endOnBug(log: OpenLog): void {
+  const end = async (error: unknown) => {
+    log.fatal(error);
+    try {
+      await log.close();
+    } finally {
+      process.exit(1);
+    }
+  };
+  process.on("uncaughtException", (error) => void end(error));
+  process.on("unhandledRejection", (error) => void end(error));
+}
+
+/** Takes the home's lock, or gives the daemon that has it. Refused with `home_locked`. */
+async function takeHome({ services }: CommandContext): Promise<DaemonFile | null> {
+  const { clock } = services;
+  const deadlineMs = clock.monotonicMs() + otherStartMs;
+  for (;;) {
+    try {
+      services.lock();
+      return null;
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.code !== "home_locked") throw error;
+      const daemon = await findRunningDaemon(services.home);
+      if (daemon !== null) return daemon;
+      if (clock.monotonicMs() > deadlineMs) throw error;
+      await clock.sleep(lookMs);
+    }
+  }
+}
