@@ -6,6 +6,8 @@ export interface PeerLimits {
   readonly strangerConnections: number;
   /** Connections of members of the mesh, which have places of their own. */
   readonly memberConnections: number;
+  /** Of those, what one member may have; a new one ends its oldest. */
+  readonly connectionsEach: number;
   /** Connections whose other end has not yet said who it is; a new one ends the oldest. */
   readonly unproven: number;
   /** How long the other end may take to say who it is. */
@@ -29,6 +31,7 @@ export const peerLimits: PeerLimits = {
   connections: 256,
   strangerConnections: 128,
   memberConnections: 512,
+  connectionsEach: 8,
   unproven: 64,
   handshakeMs: 10_000,
   idleMs: 300_000,

@@ -25,6 +25,8 @@ export interface LinkPost {
   /** The node's id and the key it signs with now. */
   signer(): Signer;
   readonly node: string;
+  /** The folder of this node's files, which no message names. */
+  readonly home: string;
   readonly mesh: string;
   readonly epoch: number;
   /** Drawn by this process when it started: 32 hexadecimal digits. */

@@ -12,6 +12,7 @@ import { PartBox } from "#src/peer/parts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { wireOfConnection } from "./connection.ts";
 import { dialUntil } from "./dial.ts";
+import { closeCodes } from "./limits.ts";
 import { Tally, type LinkPost } from "./link-post.ts";
 import { cutOff, ownCopy, unknownMember } from "./link-reasons.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
@@ -45,6 +46,9 @@ export interface LinksParts {
 /** Links, and the door for connections that others dialled. */
 export interface OpenLinks extends Links, WireDoor {}
 
+/** How long stopping links wait for their farewells to leave. */
+const stopMs = 500;
+
 /** Refusals that say that nobody was reached; with any other one, somebody answered. */
 const unreachedCodes: ReadonlySet<string> = new Set([
   ...["peer_name_unknown", "peer_port_closed", "peer_silent", "peer_not_tls", "peer_not_psionic"],
@@ -75,6 +79,9 @@ class LinkSet implements OpenLinks {
   #lookedMs: number;
   #dialCount = 0;
   #streamCount = 0;
+  #isStopped = false;
+  /** The key this node signed with when it looked last. */
+  #key: string;
 
   constructor(private readonly parts: LinksParts) {
     const { services, mesh, epoch, instance } = parts;
@@ -82,6 +89,7 @@ class LinkSet implements OpenLinks {
     const log = services.receipts.opened();
     this.#post = {
       ...{ mesh, epoch, instance, tuning, node: log.author.nodeId, clock: services.clock },
+      home: services.home.root,
       signer: () => log.author,
       counters: new SendCounters(),
       windows: new ReceiveWindows(services.store),
@@ -109,11 +117,13 @@ class LinkSet implements OpenLinks {
       ...parts.relaying,
     });
     this.#relays = parts.box === undefined ? null : this.#openRelays(parts.box);
+    this.#key = log.author.key.publicKey;
     this.#lookedMs = services.clock.monotonicMs();
     this.#timer = setInterval(() => this.#look(), tuning.lookMs);
   }
 
   setMembers(members: readonly LinkMember[]): void {
+    if (this.#isStopped) return;
     const { node, windows } = this.#post;
     const others = members.filter((member) => member.node !== node);
     windows.retain(others.map((member) => member.node));
@@ -122,7 +132,7 @@ class LinkSet implements OpenLinks {
       if (!ids.has(link.node)) {
         this.#links.delete(link.node);
         // A node that is out of its mesh itself does not tell the others that they are.
-        link.end(others.length === 0 ? "stopping" : "removed");
+        void link.end(others.length === 0 ? "stopping" : "removed");
       }
     for (const member of others) {
       const link = this.#links.get(member.node);
@@ -152,6 +162,10 @@ class LinkSet implements OpenLinks {
   }
 
   accept(wire: Wire): WireReceiver {
+    if (this.#isStopped) {
+      wire.close(closeCodes.stopping, "the node is stopping");
+      return { take() {}, ended() {} };
+    }
     const link = this.#links.get(wire.node);
     if (link !== undefined) return link.attach(wire);
     const isSelf = wire.node === this.#post.node;
@@ -172,10 +186,15 @@ class LinkSet implements OpenLinks {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#relays?.stop();
+    this.#isStopped = true;
     this.#stopped.abort(new Refusal("interrupted", "the links end", "call again"));
-    for (const link of this.#links.values()) link.end("stopping");
+    const ends = [...this.#links.values()].map((link) => link.end("stopping"));
     this.#links.clear();
     for (const strand of this.#strangers) strand.refuse(unknownMember(strand.wire.node));
+    const late = new AbortController();
+    const patience = this.parts.services.clock.sleep(stopMs, late.signal).catch(() => {});
+    await Promise.race([Promise.all(ends), patience]);
+    late.abort(new Error("all links have ended"));
   }
 
   #look(): void {
@@ -184,7 +203,13 @@ class LinkSet implements OpenLinks {
     // This process slept or was kept busy: what came meanwhile has not been read yet.
     const wasStalled = nowMs - this.#lookedMs > lookMs + silentMs / 3;
     this.#lookedMs = nowMs;
-    for (const link of this.#links.values()) link.look(nowMs, wasStalled);
+    const key = this.#post.signer().key.publicKey;
+    const isRotated = key !== this.#key;
+    this.#key = key;
+    for (const link of this.#links.values()) {
+      if (isRotated) link.renew();
+      link.look(nowMs, wasStalled);
+    }
     for (const strand of this.#strangers) strand.look(nowMs, wasStalled);
     this.#relays?.look(this.#links.keys());
   }

@@ -213,6 +213,8 @@ class PeerDoor {
     const { nodeId, registered } = trust.lookup(hello.key, hello.rotations);
     guest.isMember = this.parts.links?.()?.isMember(nodeId) ?? false;
     guest.isStranger = registered === "provisional" && !guest.isMember;
+    const own = [...this.#guests].filter((each) => each.isMember && each.nodeId === nodeId);
+    if (own.length >= this.limits.connectionsEach) this.#cut(own[0]!, closeCodes.busy);
     if (this.#isFull(guest)) return this.#cut(guest, closeCodes.busy, "too many connections");
     guest.nodeId = nodeId;
     guest.key = hello.key;

@@ -166,21 +166,30 @@ export class MemberLink implements StrandOwner {
   /** Looks after times: dials, pings, ends what is silent. */
   look(nowMs: number, wasStalled: boolean): void {
     for (const strand of this.#strands) strand.look(nowMs, wasStalled);
-    this.#pings.expire(nowMs);
+    // After a stall the answers are there and have not been read.
+    if (!wasStalled) this.#pings.expire(nowMs);
     const best = this.#best();
     if (best !== null) this.#tend(best, nowMs);
     if (this.#isDialDue(nowMs)) this.parts.dial(this);
   }
 
-  /** Ends the link: the other end is told why. */
-  end(why: "stopping" | "removed"): void {
+  /** Meets anew, as when this node signs with another key: what it signs over these wires is not taken. */
+  renew(): void {
+    for (const strand of this.#strands) strand.close(closeCodes.superseded, superseded);
+    this.health.hurry(this.#nowMs());
+  }
+
+  /** Ends the link: the other end is told why. Resolves when all its wires have ended. */
+  async end(why: "stopping" | "removed"): Promise<void> {
     this.#isEnded = true;
-    for (const strand of this.#strands)
+    const strands = [...this.#strands];
+    for (const strand of strands)
       if (why === "removed") strand.refuse(noLongerMember(this.node));
       else {
         strand.send("farewell", {});
         strand.close(closeCodes.farewell, stopping);
       }
+    await Promise.all(strands.map(({ closed }) => closed));
   }
 
   judge(strand: Strand, meet: Meet, envelope: MessageEnvelope): void {

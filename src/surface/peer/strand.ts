@@ -49,6 +49,7 @@ export class Strand implements WireReceiver {
   #owingMs: number | null = null;
   #waitingBytes = 0;
   readonly #allowance: Allowance;
+  readonly #closed = Promise.withResolvers<void>();
 
   constructor(
     readonly wire: Wire,
@@ -62,6 +63,11 @@ export class Strand implements WireReceiver {
 
   get isUp(): boolean {
     return this.#standing === "up";
+  }
+
+  /** Resolves when the wire itself has ended, which is a while after the strand was closed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** Says who this node is: at once where it dialled, in answer where it was dialled. */
@@ -91,6 +97,7 @@ export class Strand implements WireReceiver {
   }
 
   ended(): void {
+    this.#closed.resolve();
     this.#finish(cutOff, false);
   }
 
@@ -98,7 +105,11 @@ export class Strand implements WireReceiver {
   refuse(refusal: LinkReason): void {
     if (this.#standing === "over") return;
     this.post.tally.add(refusal.code);
-    this.#write("refuse", refuseBody(refusal), null);
+    // Where this node keeps its files is not for others.
+    const bare = (text: string) => text.replaceAll(this.post.home, "HOME");
+    const { code, message, hint } = refusal;
+    const told = { code, message: bare(message), hint: bare(hint) };
+    this.#write("refuse", refuseBody(told), null);
     this.close(closeCodes.refused, refusal, true);
   }
 
@@ -114,8 +125,10 @@ export class Strand implements WireReceiver {
     const { silentMs, meetMs, acknowledgeMs } = this.post.tuning;
     if (this.#standing === "over") return;
     const { waitingBytes } = this.wire;
-    // What leaves is taken by the other end's machine; and this process may have slept, not the other.
-    const showsLife = wasStalled || waitingBytes < this.#waitingBytes;
+    // What leaves a direct wire is taken by the other end's machine; and this process may have slept, not
+    // the other. What leaves for a relay is taken by the relay.
+    const isTaken = this.wire.path === "direct" && waitingBytes < this.#waitingBytes;
+    const showsLife = wasStalled || isTaken;
     if (this.#unansweredMs !== null && showsLife) this.#unansweredMs = nowMs;
     this.#waitingBytes = waitingBytes;
     const isLate = this.#standing !== "up" && nowMs - this.openedMs > meetMs && !wasStalled;
