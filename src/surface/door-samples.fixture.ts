@@ -15,7 +15,7 @@ const candidates: readonly unknown[] = [
   ],
   ...[`psg${"a".repeat(32)}`, `psm${"a".repeat(32)}`, "7d", "word@1", "127.0.0.1:7421", "2GB"],
   { places: [], certificate: "00".repeat(32), box: "00".repeat(32) },
-  ...[["word"], [3], { word: 3 }, { word: "x" }, 0.5, null, 8, "word=x"],
+  ...[["word"], ["trainer"], [3], { word: 3 }, { word: "x" }, 0.5, null, 8, "word=x"],
 ];
 
 /**
