@@ -21,7 +21,7 @@ export const sliceBytes = 64 * 1024;
 export const sliceMaximum = 512;
 /** Bodies of one sender that may be incomplete at once; with more the oldest is given up. */
 export const streamMaximum = 4;
-/** Bytes of all incomplete bodies of all senders. */
+/** Bytes of all incomplete bodies of all senders; one of them has at most half. */
 export const heldMaximumBytes = 64 * 1024 * 1024;
 /** A body of which nothing came for so long is given up. */
 export const silenceMaximumMs = 30_000;
@@ -147,10 +147,8 @@ export class PartBox {
   #stream(sender: string, part: Part, nowMs: number): Stream {
     const known = this.#senders.get(sender)?.get(part.stream);
     if (known !== undefined) return known;
-    const held = this.#senders.get(sender);
-    if (held !== undefined && held.size >= streamMaximum)
-      this.#lose(sender, held.keys().next().value!);
     const heldBytes = part.count * sliceBytes;
+    this.#makeRoom(sender, heldBytes);
     if (this.#heldBytes + heldBytes > this.maximumBytes) throw full(this.maximumBytes);
     const { count, digest } = part;
     const stream: Stream = {
@@ -161,6 +159,17 @@ export class PartBox {
     this.#senders.set(sender, streams.set(part.stream, stream));
     this.#heldBytes += heldBytes;
     return stream;
+  }
+
+  /** A sender's newest bodies push its own oldest out: it has a number of them, and half of all bytes. */
+  #makeRoom(sender: string, heldBytes: number): void {
+    const streams = this.#senders.get(sender) ?? new Map<number, Stream>();
+    const ownBytes = () => [...streams.values()].reduce((sum, each) => sum + each.heldBytes, 0);
+    while (
+      streams.size > 0 &&
+      (streams.size >= streamMaximum || ownBytes() + heldBytes > this.maximumBytes / 2)
+    )
+      this.#lose(sender, streams.keys().next().value!);
   }
 
   #lose(sender: string, number: number): void {
