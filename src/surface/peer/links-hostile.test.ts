@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { sealMessage } from "#src/peer/message.ts";
 import { dialPeer } from "./dial.ts";
+import { peerLimits } from "./limits.ts";
 import { introduce, isLinked, LinkNodes, mesh, until, type LinkNode } from "./links.fixture.ts";
 
 let nodes = new LinkNodes();
@@ -308,6 +309,25 @@ describe("C-1 who is not meant is not linked", () => {
     liar.send(liar.seal("meet", body, { claims }));
     await until("it is sent away", () => liar.hasEnded);
     expect(liar.refusedWith).toBe("claims_detached");
+  });
+
+  test("C-1 one member takes a bounded share of the door, and strangers none of the members'", async () => {
+    const [a, b] = await target();
+    const [c] = (await nodes.several(1)) as [LinkNode];
+    const { connectionsEach } = peerLimits;
+    const liars: Liar[] = [];
+    for (let index = 0; index <= connectionsEach; index++) liars.push(await Liar.dial(a, b));
+    await until("the oldest gave way", () => liars[0]!.hasEnded);
+    expect(liars.filter(({ hasEnded }) => hasEnded)).toHaveLength(1);
+    const stranger = await Liar.dial(c, b);
+    stranger.send(stranger.seal("note", {}));
+    await until("a stranger is sent away", () => stranger.hasEnded);
+    expect(stranger.refusedWith).toBe("envelope_malformed");
+    const other = await Liar.dial(c, b);
+    other.meet();
+    await until("so is one that meets", () => other.hasEnded);
+    expect(other.refusedWith).toBe("member_unknown");
+    for (const each of liars) each.close();
   });
 
   test("C-1 a thousand hostile connections leave links up", async () => {

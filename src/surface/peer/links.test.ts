@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { introduce, isLinked, LinkNodes, until, type LinkNode } from "./links.fixture.ts";
+import { rotateIdentity } from "#src/node/rotate-identity.ts";
+import { introduce, isLinked, LinkNodes, quick, until, type LinkNode } from "./links.fixture.ts";
 import { linkTuning } from "./link-tuning.ts";
 
 let nodes = new LinkNodes();
@@ -210,6 +211,26 @@ describe("C-6 what ends is known at once", () => {
     expect(silentMs).toBeLessThanOrEqual(3_000);
     // Whoever has nothing to say acknowledges well before that.
     expect(linkTuning.acknowledgeMs * 2).toBeLessThan(silentMs);
+  });
+
+  test("C-8 a process that was kept busy does not take the others for dead", async () => {
+    const [a, b] = await pair();
+    Bun.sleepSync(2 * quick.silentMs!);
+    const answered = () => a.view(b)!.silentMs! < 500 && b.view(a)!.silentMs! < 500;
+    await until("pings are answered again", answered);
+    expect([a.reached, b.reached]).toEqual([[`+${b.id}`], [`+${a.id}`]]);
+    expect(a.view(b)!.lossPerMillion).toBe(0);
+  });
+
+  test("I-6 a node that rotates its key while it is linked meets anew with the next one", async () => {
+    const [a, b] = await pair();
+    const before = a.services.receipts.opened().author.key.publicKey;
+    const { key } = await rotateIdentity(a.services, 60_000);
+    await a.services.receipts.open();
+    expect(key.publicKey).not.toBe(before);
+    await until("they met again", () => b.reached.length === 3 && isLinked(a, b));
+    a.links!.send(b.id, "note", { number: 1 });
+    await until("what the next key signs is taken", () => b.heard.length === 1);
   });
 
   test("C-2 a stream in one direction alone is heard to arrive", async () => {
