@@ -88,6 +88,6 @@ export function readNodeMessage(
 }
 
 /** A message's body as an envelope carries it; its kind stands beside it. */
-export function nodeMessageBody({ kind: _, ...body }: NodeMessage): Record<string, unknown> {
-  return body;
+export function nodeMessageBody(message: NodeMessage): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(message).filter(([name]) => name !== "kind"));
 }

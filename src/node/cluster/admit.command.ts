@@ -23,7 +23,7 @@ defineCommand({
     node: described(shapes.name, "the caller's node id"),
     key: described(shapes.digest, "the key that the caller signs with"),
     epoch: described(shapes.count, "which start of the caller this is"),
-    version: described(shapes.count, "the version of messages between members it speaks"),
+    meshVersion: described(shapes.count, "the version of messages between members it speaks"),
     contact: described(shapes.contact, "where the caller is reached, and its other keys"),
     token: described(shapes.name, "the name of the join token"),
     secret: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/), v.description("the token's secret")),
@@ -36,12 +36,15 @@ defineCommand({
     ),
   }),
   result: admissionSchema,
-  async run({ secret, roles, isProbe, ...facts }, { services, caller, signal }) {
+  async run({ secret, roles, isProbe, meshVersion, ...facts }, { services, caller, signal }) {
     const cluster = clusterOf(services);
     requireNewcomer(caller, facts);
     const token = cluster.state().tokens.find((each) => each.token === facts.token);
     const wanted = roles ?? token?.roles ?? defaultTokenRoles;
-    const newcomer = { ...facts, roles: [...wanted], secret: secretDigest(secret) };
+    const newcomer = {
+      ...{ ...facts, version: meshVersion },
+      ...{ roles: [...wanted], secret: secretDigest(secret) },
+    };
     const admission = await cluster.admit(newcomer, isProbe, signal);
     return { ...admission, members: admission.members.map((member) => ({ ...member })) };
   },

@@ -1,5 +1,5 @@
 import { digestJson } from "#src/codec/digest.ts";
-import type { Event } from "#src/cluster/event.ts";
+import type { Command, Event, Kind } from "#src/cluster/event.ts";
 import type { Journal } from "#src/command/journal.ts";
 import type { Facts } from "#src/receipt/receipt.ts";
 import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
@@ -108,27 +108,33 @@ function recordOf(
 }
 
 function doneRecord({ command }: Event, body: Facts, isAlone: boolean): Record | null {
-  const about = (kind: string, more: Facts = {}, isReceipt = true): Record | null =>
-    "node" in command
-      ? { kind: `cluster.${kind}`, subject: command.node, body: { ...body, ...more }, isReceipt }
-      : null;
-  switch (command.kind) {
-    case "node-admitted":
-      return about("admitted", { token: command.token, epoch: command.epoch, key: command.key });
-    case "node-evicted":
-      return about("evicted", { reason: command.reason });
-    case "node-left":
-      return about("left", { epoch: command.epoch });
-    case "order-given":
-      return about("ordered", { order: command.order, what: command.what, fence: command.fence });
-    case "lease-expired":
-    case "node-offline":
-      return about("ordered", { order: command.kind, fence: command.fence });
-    case "node-ready":
-      return isAlone ? null : about("ready", { epoch: command.epoch }, false);
-    case "node-draining":
-      return isAlone ? null : about("draining", {}, false);
-    default:
-      return null;
-  }
+  const kind = recordKinds[command.kind];
+  if (kind === undefined || !("node" in command)) return null;
+  const isReceipt = kind !== "ready" && kind !== "draining";
+  if (isAlone && !isReceipt) return null;
+  const more = { ...body, ...detailOf(command) };
+  return { kind: `cluster.${kind}`, subject: command.node, body: more, isReceipt };
+}
+
+/** What each thing that was done is recorded as; what is not named here is not. */
+const recordKinds: Partial<Readonly<{ [K in Kind]: string }>> = {
+  "node-admitted": "admitted",
+  "node-ready": "ready",
+  "node-draining": "draining",
+  "node-left": "left",
+  "node-evicted": "evicted",
+  "node-offline": "ordered",
+  "lease-expired": "ordered",
+  "order-given": "ordered",
+};
+
+/** What a record says beyond who, where and when. */
+function detailOf(command: Command): Facts {
+  if (command.kind === "node-admitted")
+    return { token: command.token, epoch: command.epoch, key: command.key };
+  if (command.kind === "node-evicted") return { reason: command.reason };
+  if (command.kind === "order-given")
+    return { order: command.order, what: command.what, fence: { ...command.fence } };
+  if ("fence" in command) return { order: command.kind, fence: { ...command.fence } };
+  return {};
 }

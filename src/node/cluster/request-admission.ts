@@ -28,7 +28,7 @@ export async function requestAdmission(
     readonly node: string;
     readonly epoch: number;
     readonly contact: Contact;
-    readonly version: number;
+    readonly meshVersion: number;
   },
   signal: AbortSignal,
 ): Promise<Joined> {

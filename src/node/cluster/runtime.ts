@@ -110,6 +110,11 @@ export class ClusterRuntime implements ClusterService {
     this.#session = null;
   }
 
+  /** False while the node enters or leaves a mesh. */
+  get isOpen(): boolean {
+    return this.#session !== null;
+  }
+
   /** For the door that hands connections in. */
   get wires(): WireDoor | null {
     return this.#links;
@@ -183,7 +188,7 @@ export class ClusterRuntime implements ClusterService {
         request,
         {
           ...{ node: this.parts.node, epoch: this.#epoch, contact: this.parts.contact },
-          version: meshVersion,
+          meshVersion,
         },
         signal,
       );

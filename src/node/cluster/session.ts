@@ -7,7 +7,7 @@ import { ClusterNode } from "#src/cluster/node.ts";
 import { defaultVoterMaximum } from "#src/cluster/duties.ts";
 import type { Command, Contact, Scope } from "#src/cluster/event.ts";
 import type { ClusterStanding, Submitted } from "#src/cluster/services.ts";
-import { isLive, type MeshState } from "#src/cluster/state.ts";
+import { isLive, type Member, type MeshState } from "#src/cluster/state.ts";
 import type { Services } from "#src/command/define.ts";
 import { LogStore } from "#src/log/log-store.ts";
 import { defaultSessionMaximum } from "#src/log/sessions.ts";
@@ -66,7 +66,6 @@ export class MeshSession {
   #row: MeshRow;
   #members: MeshState["members"] | null = null;
   #isBelieved = false;
-  #leader = "";
   #tickCount = 0;
   #failure: unknown = null;
   #isHealing = false;
@@ -93,7 +92,7 @@ export class MeshSession {
       send: (to, message) => this.#send(to, message),
       record: (applied) => this.#record(applied),
       changed: () => this.#changed(),
-      led: (_term, leader) => void (this.#leader = leader),
+      led: () => this.#notify(),
       failed: (error) => this.#failed(error),
     });
   }
@@ -144,7 +143,7 @@ export class MeshSession {
   }
   /** True where others of the mesh are live. */
   get hasOthers(): boolean {
-    return this.#others().length > 0;
+    return this.#liveOthers().length > 0;
   }
 
   standing(): ClusterStanding {
@@ -302,19 +301,20 @@ export class MeshSession {
     const self = memberOf(this.state, this.parts.node);
     // A lone founder's log is empty of members until it has founded.
     if (self === undefined || !isLive(self)) return this.#goOut();
-    this.#links.setMembers(this.#others());
+    this.#links.setMembers(this.#liveOthers().map(linkMember));
     this.#know(appliedIndex);
   }
 
-  #others(): readonly LinkMember[] {
-    return this.state.members
-      .filter((member) => isLive(member) && member.node !== this.parts.node)
-      .map(({ node, contact, epoch, key }) => ({ ...knownMember(node, contact, epoch), key }));
+  #liveOthers(): readonly Member[] {
+    const { members } = this.state;
+    return members.filter((member) => isLive(member) && member.node !== this.parts.node);
   }
 
   /** A home that starts again dials those it knew before it has read the log. */
   #know(appliedIndex: number): void {
-    const known = this.#others().map(({ key: _, ...member }) => member);
+    const known = this.#liveOthers().map(({ node, contact, epoch }) =>
+      knownMember(node, contact, epoch),
+    );
     try {
       this.parts.book.know(known, appliedIndex);
       this.#row = { ...this.#row, seenIndex: appliedIndex };
@@ -400,6 +400,10 @@ export class MeshSession {
     if (this.#refusedSinceMs === null) return false;
     return this.parts.services.clock.monotonicMs() - this.#refusedSinceMs >= toldOutMs;
   }
+}
+
+function linkMember({ node, contact, epoch, key }: Member): LinkMember {
+  return { ...knownMember(node, contact, epoch), key };
 }
 
 /** The value, or the signal's reason where it aborts first. */

@@ -11,6 +11,7 @@ import type { PeerListener } from "#src/surface/peer/listen.ts";
 import { NodeTrainings } from "#src/train/node-trainings.ts";
 import { nodeFamilies } from "../daemon-metrics.ts";
 import { noInteraction } from "../no-interaction.ts";
+import { clusterFamilies } from "../cluster/cluster-metrics.ts";
 import { JoinLines } from "../cluster/join-lines.ts";
 import { MeshBook } from "../cluster/mesh-book.ts";
 import { placesOf } from "../cluster/places.ts";
@@ -270,8 +271,10 @@ export class Daemon implements DaemonControl {
       runningCalls: this.calls,
       draining: () => this.#isDraining,
       ready: () => this.#whyNotReady(),
-      collectMetrics: async () =>
-        nodeFamilies(services, { epoch: this.epoch, startedMs: this.file.startedMs }),
+      collectMetrics: async () => [
+        ...nodeFamilies(services, { epoch: this.epoch, startedMs: this.file.startedMs }),
+        ...(this.#cluster?.isOpen === true ? clusterFamilies(this.#cluster) : []),
+      ],
       answerPeer: peerAnswers({ registry: options.registry, services, isolate }),
     };
   }
