@@ -211,16 +211,16 @@ export class Daemon implements DaemonControl {
     const { openLinks } = await import("#src/surface/peer/links.ts");
     const { home, disk, random } = services;
     const tls = await openTlsIdentity(services, node);
-    const { publicKey: box } = await openBoxKey(home, disk, random);
+    const box = await openBoxKey(home, disk, random);
     const listener = await this.#listenPeers(tls);
     const places = listener === null ? [] : placesOf(this.options.peer?.host ?? "", listener.port);
     const instance = Buffer.from(random.bytes(16)).toString("hex");
     const onBug = (error: unknown) => log.error("bug in a link to another node", { error });
     const cluster = new ClusterRuntime({
       ...{ services, node, epoch: this.#epoch },
-      contact: { places: [...places], certificate: tls.fingerprint, box },
+      contact: { places: [...places], certificate: tls.fingerprint, box: box.publicKey },
       advanceEpoch: () => (this.#epoch = advanceNodeEpoch(services.store, services.clock).epoch),
-      openLinks: (parts) => openLinks({ ...parts, services, instance, onBug }),
+      openLinks: (parts) => openLinks({ ...parts, services, instance, box, onBug }),
       isReady: async () => (await this.#whyNotReady()).length === 0,
     });
     this.#cluster = cluster;
