@@ -54,9 +54,8 @@ export const closeCodes = {
   refused: 4010,
   /** A link that another connection of the same two nodes took the place of. */
   superseded: 4011,
-  /** A link whose other end stops or does not answer any more. */
+  /** A link whose other end stops. */
   farewell: 4012,
-  silent: 4013,
 } as const;
 
 /** The path that becomes a WebSocket; the version of the exchange stands in its first document. */
