@@ -12,6 +12,8 @@ export const retryTicks = 2;
 /** Longest patience of a command: an hour of ticks. */
 export const patienceMaximum = 36_000;
 
+const nothing: readonly never[] = [];
+
 /** Whom a node follows at present. */
 export interface Leader {
   readonly id: string;
@@ -100,6 +102,7 @@ export class Lanes {
   readonly #tickets = new Map<number, Ticket>();
   #answers: (readonly [id: number, outcome: AskOutcome])[] = [];
   #tick = 0;
+  #askedCount = 0;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -107,7 +110,7 @@ export class Lanes {
 
   /** Commands that are not answered yet. */
   get count(): number {
-    return this.#queue.length + this.#lanes.filter(({ asked }) => asked !== null).length;
+    return this.#askedCount;
   }
 
   tick(): void {
@@ -116,6 +119,7 @@ export class Lanes {
 
   /** Takes a command; one that names a term is sent in that term, by its leader, or not at all. */
   ask(id: number, request: Request, patienceTicks: number, term: number | null = null): void {
+    this.#askedCount++;
     if (this.#queue.length >= queueMaximum) return this.#answer(id, { kind: "busy" });
     const endTick = this.#tick + Math.min(patienceTicks, patienceMaximum);
     const state = { isTainted: false, isSent: false, isRefusedBusy: false };
@@ -124,6 +128,7 @@ export class Lanes {
 
   /** What is to be sent now, given whom this node follows; null while it knows nobody. */
   attempts(leader: Leader | null): readonly Attempt[] {
+    if (this.#askedCount === 0) return nothing;
     this.#endOverdue(leader);
     this.#fill();
     const attempts: Attempt[] = [];
@@ -136,25 +141,31 @@ export class Lanes {
   }
 
   takeAnswers(): readonly (readonly [id: number, outcome: AskOutcome])[] {
+    if (this.#answers.length === 0) return nothing;
     const answers = this.#answers;
     this.#answers = [];
     return answers;
   }
 
   #answer(id: number, outcome: AskOutcome): void {
+    this.#askedCount--;
     this.#answers.push([id, outcome]);
   }
 
   #endOverdue(leader: Leader | null): void {
     const isOver = ({ endTick, term }: Asked) =>
-      this.#tick >= endTick ||
-      (term !== null && (leader?.term !== term || leader.id !== this.#options.id));
+      this.#tick >= endTick || (term !== null && !this.#isOwn(leader, term));
     for (const lane of this.#lanes)
       if (lane.asked !== null && isOver(lane.asked)) this.#giveUp(lane);
     if (!this.#queue.some(isOver)) return;
     for (const { id } of this.#queue.filter(isOver))
       this.#answer(id, { kind: leader === null ? "leaderless" : "busy" });
     this.#queue = this.#queue.filter((asked) => !isOver(asked));
+  }
+
+  /** Whether this node itself leads, in that term. */
+  #isOwn(leader: Leader | null, term: number): boolean {
+    return leader?.term === term && leader.id === this.#options.id;
   }
 
   #giveUp(lane: Lane): void {

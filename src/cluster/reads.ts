@@ -6,6 +6,8 @@ export type SyncOutcome =
   | { readonly kind: "leaderless" }
   | { readonly kind: "busy" };
 
+const noAnswers: readonly never[] = [];
+
 interface Waiting {
   readonly id: number;
   readonly endTick: number;
@@ -50,6 +52,7 @@ export class Reads {
 
   /** What is to be asked now, and of whom; null for nothing. */
   attempt(leader: Leader | null): { readonly ticket: number; readonly to: string } | null {
+    if (this.count === 0) return null;
     this.#endOverdue();
     const { leader: asked, tick } = this.#under ?? {};
     const isOther = asked?.id !== leader?.id || asked?.term !== leader?.term;
@@ -90,6 +93,7 @@ export class Reads {
 
   /** Answers of all whose index the state has reached. */
   takeAnswers(appliedIndex: number): readonly (readonly [id: number, outcome: SyncOutcome])[] {
+    if (this.#answers.length + this.#due.length === 0) return noAnswers;
     const answers = this.#answers;
     this.#answers = [];
     const isReached = ({ index }: { readonly index: number }) => index <= appliedIndex;

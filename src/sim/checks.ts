@@ -60,7 +60,7 @@ export class Checks {
       this.#leaders.set(core.term, id);
     }
     if (replica.writeCount === 0) holdsBelief(id, replica, disk);
-    if (applied) this.#compareDigest(id, replica);
+    if (applied && replica.appliedIndex % 3 === 0) this.#compareDigest(id, replica);
   }
 
   #isComplete(id: string, { core }: Replica): void {

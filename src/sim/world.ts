@@ -1,9 +1,9 @@
-import type { Request } from "#src/cluster/event.ts";
 import type { Durable } from "#src/log/durable.ts";
 import type { AskOutcome } from "#src/cluster/lanes.ts";
 import type { SyncOutcome } from "#src/cluster/reads.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import { Agenda } from "./agenda.ts";
+import { Asking, type Asked } from "./asking.ts";
 import { Asks } from "./asks.ts";
 import { Chance } from "./chance.ts";
 import { Checks } from "./checks.ts";
@@ -20,11 +20,8 @@ import { epochMs, tickMs, type Letter, type Surroundings } from "./surroundings.
 import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
 
 const clientCount = 5;
-/** Of what nodes are asked for, how much is to sync, and how much is in the name of another. */
-const syncShare = 0.2;
-const forgedShare = 0.04;
 /** Ticks within which nodes look whether to say that they are there. */
-const keepTicks = 20;
+const keepTicks = 50;
 
 /** What nodes begin with: a mesh, as text, and what stands on their disks. */
 export interface Beginning {
@@ -33,7 +30,7 @@ export interface Beginning {
 }
 
 /** A whole cluster with its clients, its operator and its bad luck, in one thread and without a clock. */
-export class World implements Surroundings, Counter {
+export class World implements Surroundings, Counter, Asked {
   readonly agenda = new Agenda();
   readonly flaw: PlantedFlaw | null;
   readonly checks: Checks;
@@ -46,13 +43,12 @@ export class World implements Surroundings, Counter {
   readonly targets: readonly string[];
   readonly #seed: number;
   readonly #chance: Chance;
-  readonly #sites: readonly Site[];
+  readonly sites: readonly Site[];
   readonly #network: Network;
   readonly #clients: readonly Client[];
   readonly #traffic: MeshTraffic;
   readonly #asks: Asks;
-  /** The chance of what nodes are asked for. */
-  readonly #askChance: Chance;
+  readonly #asking: Asking;
   #requestCount = 0;
   readonly #waiting = new Map<number, (outcome: Outcome) => void>();
   #isCalm = false;
@@ -93,13 +89,13 @@ export class World implements Surroundings, Counter {
     const founders = this.targets.slice(0, chance.pick([count, count, Math.max(1, count - 2)]));
     const members = chance.happens(0.7) ? founders : [];
     const { meshText, durable } = found(founders, members, this.sessionMaximum);
-    this.#sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
+    this.sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
     this.#asks = new Asks(probes);
     const { sessionMaximum } = this;
-    this.checks = new Checks(this.#sites, probes, this.#asks, { sessionMaximum, meshText });
+    this.checks = new Checks(this.sites, probes, this.#asks, { sessionMaximum, meshText });
     this.#network = new Network(this, (letter) => this.#deliver(letter));
-    this.#askChance = this.chance(500);
     this.#traffic = new MeshTraffic(this.chance(300), this.targets);
+    this.#asking = new Asking(this, this.#asks, this.#traffic, this.chance(500));
     this.#clients = Array.from(
       { length: clientCount },
       (_, place) => new Client(this, this, place + 1),
@@ -132,22 +128,26 @@ export class World implements Surroundings, Counter {
   }
 
   #site(id: string): Site {
-    return this.#sites.find((site) => site.id === id)!;
+    return this.sites.find((site) => site.id === id)!;
+  }
+
+  nextRequest(): number {
+    return ++this.#requestCount;
   }
 
   request(target: string, ask: Ask, answered: (outcome: Outcome) => void): void {
     this.#network.carryForClient(() => {
-      const request = ++this.#requestCount;
+      const request = this.nextRequest();
       this.#waiting.set(request, answered);
       this.#site(target).feed({ kind: "direct", input: ask(request) });
     });
   }
 
   meshBody(): string | null {
-    return this.#traffic.isNext() ? this.#traffic.body(this.#view()) : null;
+    return this.#traffic.isNext() ? this.#traffic.body(this.view()) : null;
   }
 
-  #view(): MeshView {
+  view(): MeshView {
     const { reference, committed } = this.checks;
     const nowMs = epochMs + this.agenda.nowMs;
     return { state: reference.mesh.mesh, commitIndex: committed.length, nowMs };
@@ -167,51 +167,12 @@ export class World implements Surroundings, Counter {
     this.#asks.lost(site);
   }
 
-  /** Has a node asked for something, mostly by itself and in its own name. */
-  #askAny(): void {
-    const chance = this.#askChance;
-    if (chance.happens(syncShare)) return this.#sync(chance.pick(this.#sites));
-    const command = this.#traffic.request(this.#view());
-    const any = chance.pick(this.#sites);
-    const own = chance.happens(forgedShare)
-      ? any
-      : (this.#sites.find(({ id }) => id === command.author) ?? any);
-    this.#ask(own, command);
-  }
-
-  #ask(site: Site, asked: Request): void {
-    if (site.node === null) return;
-    const request = ++this.#requestCount;
-    const patienceTicks = this.#askChance.pick([15, 50, 150]);
-    const command = this.#asks.begin(site.id, request, asked, this.floor);
-    site.feed({ kind: "ask", request, command, patienceTicks });
-  }
-
-  #sync(site: Site): void {
-    if (site.node === null) return;
-    const request = ++this.#requestCount;
-    this.#asks.beginSync(site.id, request, this.floor);
-    site.feed({ kind: "sync", request, patienceTicks: this.#askChance.pick([15, 50, 150]) });
-  }
-
-  /** What a node's daemon does now and then: says that its node is there, where the mesh thinks otherwise. */
-  #keep(site: Site): void {
-    const member = site.node?.mesh.members.find(({ node }) => node === site.id);
-    if (member === undefined) return;
-    const { node, key, contact, epoch, standing } = member;
-    const self = { author: node, scope: "self", policy: null } as const;
-    if (standing === "ready")
-      this.#ask(site, { ...self, command: { kind: "lease-renewed", node, epoch } });
-    if (standing === "offline" || standing === "joining")
-      this.#ask(site, { ...self, command: { kind: "node-ready", node, key, contact, epoch } });
-  }
-
   /** Lets things happen, and go wrong. */
   run(ticks: number): void {
-    for (const site of this.#sites) site.start();
+    for (const site of this.sites) site.start();
     for (const client of this.#clients) this.#keepBusy(client);
-    this.#often(2, () => this.#askAny());
-    for (const site of this.#sites) this.#often(keepTicks, () => this.#keep(site));
+    this.#often(4, () => this.#asking.askAny());
+    for (const site of this.sites) this.#often(keepTicks, () => this.#asking.keep(site));
     this.#planFaults();
     const endMs = ticks * tickMs;
     while (this.agenda.step(endMs));
@@ -238,9 +199,9 @@ export class World implements Surroundings, Counter {
   #planFaults(): void {
     const { weather } = this;
     const chance = this.#chance;
-    const any = () => chance.pick(this.#sites);
+    const any = () => chance.pick(this.sites);
     // Those who lead are hit more than their share.
-    const luckless = () => (chance.happens(0.4) ? this.#leaders()[0] : undefined) ?? any();
+    const luckless = () => (chance.happens(0.4) ? this.leaders()[0] : undefined) ?? any();
     this.#often(weather.crashEvery, () => luckless().crash());
     this.#often(weather.clockJumpEvery, () => any().jump());
     this.#often(weather.partitionEvery, () => this.#part());
@@ -265,18 +226,18 @@ export class World implements Surroundings, Counter {
   }
 
   /** Those who believe that they lead, the newest term first. */
-  #leaders(): readonly Site[] {
-    const leaders = this.#sites.filter(({ replica }) => replica?.core.role === "leader");
+  leaders(): readonly Site[] {
+    const leaders = this.sites.filter(({ replica }) => replica?.core.role === "leader");
     if (leaders.length > 1) this.probes.add("two-terms-led-at-once");
     return leaders.sort((a, b) => b.replica!.core.term - a.replica!.core.term);
   }
 
   leader(isNewest: boolean): string | undefined {
-    return this.#leaders().at(isNewest ? 0 : -1)?.id;
+    return this.leaders().at(isNewest ? 0 : -1)?.id;
   }
 
   #anyLeader(): Site | undefined {
-    const leaders = this.#leaders();
+    const leaders = this.leaders();
     return leaders.length === 0 ? undefined : this.#chance.pick(leaders);
   }
 
@@ -295,7 +256,7 @@ export class World implements Surroundings, Counter {
           : this.#chance.pick(["learner", "voter"] as const);
     // An operator who asks for two things at once is told to wait.
     for (const each of this.#chance.happens(0.2) ? [id, this.#chance.pick(this.targets)] : [id]) {
-      const request = ++this.#requestCount;
+      const request = this.nextRequest();
       this.#waiting.set(request, (outcome) => {
         if (outcome.kind === "refused" && outcome.reason === "change_pending")
           this.probes.add("member-change-pending");
@@ -328,7 +289,7 @@ export class World implements Surroundings, Counter {
     this.weather = fairWeather;
     this.#network.heal(false);
     this.#network.heal(true);
-    for (const site of this.#sites) {
+    for (const site of this.sites) {
       site.resume();
       site.start();
       site.mendClock();
@@ -346,9 +307,11 @@ export class World implements Surroundings, Counter {
   }
 
   #await(boundTicks: number, what: string, isDone: () => boolean): void {
-    const endMs = this.agenda.nowMs + boundTicks * tickMs;
-    while (!isDone())
-      ensure(this.agenda.step(endMs), "liveness", () => `not within ${boundTicks} ticks: ${what}`);
+    for (let left = boundTicks; !isDone(); left--) {
+      ensure(left > 0, "liveness", () => `not within ${boundTicks} ticks: ${what}`);
+      const endMs = this.agenda.nowMs + tickMs;
+      while (this.agenda.step(endMs));
+    }
   }
 
   /** What nodes are asked for has an answer, one of them a good one, and the leader has no duty left. */
@@ -357,24 +320,20 @@ export class World implements Surroundings, Counter {
     this.#await(boundTicks, "what nodes are asked for is answered", () => {
       if (this.#asks.openCount > 0) return false;
       if (this.#asks.decidedCount > decidedCount) return true;
-      const site = this.#leaders()[0]?.node?.replica.core.membership.voters[0];
-      if (site === undefined) return false;
-      const labelled = { kind: "node-labelled", node: site, label: "last", value: "" } as const;
-      const own = { author: site, scope: "self", policy: null } as const;
-      this.#ask(this.#site(site), { ...own, command: labelled });
+      this.#asking.askVoter();
       return false;
     });
     this.#await(boundTicks, "the leader's duties are done", () => {
-      const [leader] = this.#leaders();
+      const [leader] = this.leaders();
       const { orders, placing } = leader?.node?.duties() ?? {};
       return orders?.length === 0 && placing === null;
     });
   }
 
   #members(): readonly Site[] {
-    const membership = this.#leaders()[0]?.replica?.core.membership;
+    const membership = this.leaders()[0]?.replica?.core.membership;
     const ids = [...(membership?.voters ?? []), ...(membership?.learners ?? [])];
-    return this.#sites.filter(({ id }) => ids.includes(id));
+    return this.sites.filter(({ id }) => ids.includes(id));
   }
 
   #areEqual(): boolean {
