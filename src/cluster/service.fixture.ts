@@ -16,7 +16,7 @@ import type { RefusalCode } from "#src/refusal/codes.ts";
 import { runCommandLine } from "#src/surface/cli/door.ts";
 import type { Command, Scope } from "./event.ts";
 import { contactOf, TestMesh } from "./mesh.fixture.ts";
-import type { ClusterService, ClusterStanding, Recomputed } from "./services.ts";
+import type { ClusterService, ClusterStanding, Recomputed, SeenNodes } from "./services.ts";
 import { isLive, stateDigest } from "./state.ts";
 
 /** A key of a test, and the node it is of. */
@@ -37,6 +37,7 @@ export class FakeCluster implements ClusterService {
   readonly mesh = new TestMesh();
   readonly asked: Asked[] = [];
   linkViews: LinkView[] = [];
+  seenNodes: SeenNodes | null = null;
   answers = new Map<string, (name: string, parameters: object) => unknown>();
   /** Digest that memory is made to hold, where it was damaged. */
   damaged: string | null = null;
@@ -105,6 +106,10 @@ export class FakeCluster implements ClusterService {
 
   links() {
     return this.linkViews;
+  }
+
+  seen() {
+    return this.seenNodes;
   }
 
   contact() {

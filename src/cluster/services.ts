@@ -1,5 +1,6 @@
 import type { Digest } from "#src/codec/digest.ts";
 import type { Role } from "#src/log/state.ts";
+import type { SeenNode } from "#src/peer/discovery.ts";
 import type { LinkView } from "#src/peer/link.ts";
 import type { PeerAddress } from "#src/peer/address.ts";
 import type { Command, CommandOf, Contact, Scope } from "./event.ts";
@@ -52,6 +53,12 @@ export interface Joined extends Admission {
   readonly host: string;
 }
 
+/** Nodes near this one that know of the mesh, members or not. */
+export interface SeenNodes {
+  readonly interfaceName: string;
+  readonly nodes: readonly SeenNode[];
+}
+
 /** What recomputing the state from the log on the disk gave. */
 export interface Recomputed {
   readonly index: number;
@@ -69,6 +76,8 @@ export interface ClusterService {
   /** This node's own copy of the state, which may be behind. */
   state(): MeshState;
   links(): readonly LinkView[];
+  /** Who answered on the interface on which this node asks; null where it asks on none. */
+  seen(): SeenNodes | null;
   /** Where this node says it is reached. */
   contact(): Contact;
   /**

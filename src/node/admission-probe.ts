@@ -1,6 +1,5 @@
 import type { Services } from "#src/command/define.ts";
 import { readToken } from "#src/cluster/join-token.ts";
-import { defaultTokenRoles } from "#src/cluster/make-token.ts";
 import { meshVersion } from "#src/cluster/version.ts";
 import type { Diagnosis } from "#src/surface/peer/diagnose.ts";
 import { readTlsIdentity } from "#src/surface/peer/tls-file.ts";
@@ -21,8 +20,8 @@ export async function admissionProbe(
   const { author } = await services.receipts.open();
   const own = await readTlsIdentity(services);
   const parameters = {
-    ...{ mesh, token, secret, isProbe: true, version: meshVersion, claims: [] },
-    ...{ node: author.nodeId, key: author.key.publicKey, roles: [...defaultTokenRoles] },
+    ...{ mesh, token, secret, isProbe: true, meshVersion, claims: [] },
+    ...{ node: author.nodeId, key: author.key.publicKey },
     // It would join in its next start.
     epoch: nodeEpoch(services.store) + 1,
     clockMs: Math.floor(services.clock.wallMs()),

@@ -29,7 +29,10 @@ interface Changes {
 }
 
 function bookOf(identity: Signer, { of = mesh, port = 7420, limits = {} }: Changes = {}) {
-  return new DiscoveryBook({ identity, mesh: () => of, port: () => port, random, limits }, 0);
+  return new DiscoveryBook(
+    { signer: () => identity, mesh: () => of, port: () => port, random, limits },
+    0,
+  );
 }
 const keyed = ({ nodeId, key }: Signer) => ({ node: nodeId, key: key.publicKey });
 

@@ -74,7 +74,8 @@ interface Seen {
 }
 
 export interface DiscoveryParts {
-  readonly identity: Signer;
+  /** The node and the key it signs with now. */
+  signer(): Signer;
   /** Of this mesh alone is anything said or heard. */
   mesh(): string;
   /** The port for nodes on the interface's address; null where none is open there. */
@@ -178,7 +179,7 @@ export class DiscoveryBook {
     if (document === null || !parsed.success) return null;
     const datagram = parsed.output;
     const { sender, key, tag, kind, challenge } = datagram;
-    if (sender === this.parts.identity.nodeId) return null;
+    if (sender === this.parts.signer().nodeId) return null;
     if (!isEqual(tag, this.#tag(kind, challenge, sender))) return null;
     if (!this.#allowance.spend(0, nowMs) || !this.#isKeyOf(sender, key)) return null;
     return isSigned(document) ? datagram : null;
@@ -191,7 +192,7 @@ export class DiscoveryBook {
   }
 
   #sign(kind: Datagram["kind"], challenge: string): Uint8Array {
-    const { nodeId: sender, key } = this.parts.identity;
+    const { nodeId: sender, key } = this.parts.signer();
     const tag = this.#tag(kind, challenge, sender);
     return signDocument(
       {

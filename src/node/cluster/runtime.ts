@@ -9,6 +9,7 @@ import type {
   Joined,
   Newcomer,
   Recomputed,
+  SeenNodes,
   Submitted,
 } from "#src/cluster/services.ts";
 import { memberOf } from "#src/cluster/members.ts";
@@ -53,6 +54,8 @@ export interface RuntimeParts {
     readonly handlers: LinkHandlers;
     readonly kinds: readonly string[];
   }): Promise<OpenLinks>;
+  /** Who answered where this node asks; null where it asks nowhere. */
+  seen(): SeenNodes | null;
   /** Whether the node works, as others are told. */
   isReady(): Promise<boolean>;
   readonly tuning?: Tuning;
@@ -157,6 +160,10 @@ export class ClusterRuntime implements ClusterService {
 
   links(): readonly LinkView[] {
     return this.#session?.links ?? [];
+  }
+
+  seen(): SeenNodes | null {
+    return this.parts.seen();
   }
 
   contact(): Contact {

@@ -29,6 +29,14 @@ export const daemonOptions = {
     v.pipe(v.boolean(), v.description("answer other nodes; --no-peers opens no door for them")),
     true,
   ),
+  discover: v.optional(
+    v.pipe(
+      v.string(),
+      v.nonEmpty(),
+      v.maxLength(64),
+      v.description("ask on this network interface who of the mesh is near, such as eth0"),
+    ),
+  ),
   detach: v.optional(
     v.pipe(v.boolean(), v.description("return when the daemon answers, and leave it running")),
     false,
@@ -49,12 +57,14 @@ export type DaemonRequest = v.InferOutput<typeof optionsSchema>;
 
 /** The same request as words, for the process that does it. */
 export function wordsOf(request: DaemonRequest): string[] {
-  const { host, port: pagePort, peerHost, peerPort, peers, drain, allowRemote, logLevel } = request;
+  const { host, port: pagePort, drain, allowRemote, logLevel } = request;
+  const { peerHost, peerPort, peers, discover } = request;
   return [
     ...["--host", host, "--port", String(pagePort), "--drain", drain, "--log-level", logLevel],
     ...["--peer-host", peerHost],
     ...(peerPort === undefined ? [] : ["--peer-port", String(peerPort)]),
     ...(peers ? [] : ["--no-peers"]),
+    ...(discover === undefined ? [] : ["--discover", discover]),
     ...(allowRemote ? ["--allow-remote"] : []),
   ];
 }

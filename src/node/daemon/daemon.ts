@@ -12,6 +12,7 @@ import { NodeTrainings } from "#src/train/node-trainings.ts";
 import { nodeFamilies } from "../daemon-metrics.ts";
 import { noInteraction } from "../no-interaction.ts";
 import { clusterFamilies } from "../cluster/cluster-metrics.ts";
+import type { Discovering } from "../cluster/discovering.ts";
 import { JoinLines } from "../cluster/join-lines.ts";
 import { MeshBook } from "../cluster/mesh-book.ts";
 import { placesOf } from "../cluster/places.ts";
@@ -51,6 +52,8 @@ export interface DaemonOptions {
    * last one of this home, the default one or any free one.
    */
   readonly peer: { readonly host: string; readonly port: number | null } | null;
+  /** The network interface on which to ask who of the mesh is near; null for none. */
+  readonly discover: string | null;
   readonly version: string;
   readonly assets: ReadonlyMap<string, Asset>;
 }
@@ -73,6 +76,7 @@ export class Daemon implements DaemonControl {
   #epoch = 0;
   #isDraining = false;
   #cluster: ClusterRuntime | null = null;
+  #discovering: Discovering | null = null;
   readonly #joinLines: JoinLines;
 
   constructor(
@@ -220,13 +224,29 @@ export class Daemon implements DaemonControl {
       ...{ services, node, epoch: this.#epoch },
       contact: { places: [...places], certificate: tls.fingerprint, box: box.publicKey },
       advanceEpoch: () => (this.#epoch = advanceNodeEpoch(services.store, services.clock).epoch),
-      openLinks: (parts) => openLinks({ ...parts, services, instance, box, onBug }),
+      openLinks: async (parts) => {
+        const links = await openLinks({ ...parts, services, instance, box, onBug });
+        return this.#discovering?.guide(links) ?? links;
+      },
+      seen: () => this.#discovering?.seen() ?? null,
       isReady: async () => (await this.#whyNotReady()).length === 0,
     });
+    this.#discovering = await this.#discover(listener);
     this.#cluster = cluster;
     await cluster.start();
     if (listener === null) return null;
     return { address: listener.address, fingerprint: tls.fingerprint };
+  }
+
+  async #discover(listener: PeerListener | null): Promise<Discovering | null> {
+    const { discover, peer } = this.options;
+    if (discover === null) return null;
+    const { Discovering } = await import("../cluster/discovering.ts");
+    const door = listener && peer && { host: peer.host, port: listener.port };
+    // Between two meshes nobody else has this name: nothing is heard and nobody answered.
+    const mesh = () =>
+      this.#cluster?.isOpen === true ? this.#cluster.standing().mesh : this.nodeId;
+    return Discovering.open(this.services, discover, { mesh, door });
   }
 
   async #listenPeers(tls: TlsIdentity): Promise<PeerListener | null> {
@@ -254,6 +274,7 @@ export class Daemon implements DaemonControl {
     const { home } = this.services;
     const file = this.#file;
     await this.#cluster?.stop(this.#file === null ? 0 : farewellMs);
+    await this.#discovering?.stop();
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.stop()));
     removeDaemonFiles(home, file?.socket ?? socketPath(home));
   }

@@ -40,13 +40,14 @@ export async function runDaemon(
   const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
   const drainMs = durationMs(request.drain);
   endOnBug(log);
-  const { peerHost, peerPort = null, peers } = request;
+  const { peerHost, peerPort = null, peers, discover = null } = request;
   try {
     const daemon = new Daemon(services, {
       registry: services.registry,
       host: request.host,
       port: request.port,
       peer: peers ? { host: peerHost, port: peerPort } : null,
+      discover,
       version: (await buildInfo()).version,
       assets: webAssets(),
     });

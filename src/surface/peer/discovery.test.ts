@@ -19,7 +19,7 @@ afterEach(async () => {
 
 async function discover(identity: Signer, of = mesh, interfaceName = loopback) {
   const discovery = await openDiscovery({
-    ...{ interfaceName, identity, random, clock: machineClock, group },
+    ...{ interfaceName, signer: () => identity, random, clock: machineClock, group },
     ...{ mesh: () => of, port: () => 7420 },
   });
   open.push(discovery);

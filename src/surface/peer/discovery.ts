@@ -25,8 +25,10 @@ export interface Discovery {
   stop(): Promise<void>;
 }
 
-export interface DiscoveryRequest extends DiscoveryParts {
+export interface DiscoveryRequest extends Omit<DiscoveryParts, "port"> {
   readonly interfaceName: string;
+  /** The port for nodes at the interface's address; null where none is open there. */
+  port(address: string): number | null;
   readonly clock: Clock;
   /** Called after a hello was taken: places may have changed. */
   onSeen?(): void;
@@ -43,7 +45,8 @@ export async function openDiscovery(request: DiscoveryRequest): Promise<Discover
   const { address, netmask } = addressOf(interfaceName);
   const group = request.group ?? discoveryGroup;
   const near = networkOf(address, netmask);
-  const book = new DiscoveryBook(request, clock.monotonicMs());
+  const port = () => request.port(address);
+  const book = new DiscoveryBook({ ...request, port }, clock.monotonicMs());
   const [listening, asking] = [
     createSocket({ type: "udp4", reuseAddr: true }),
     createSocket({ type: "udp4" }),
