@@ -60,7 +60,7 @@ export class Coordinator {
     const { id, number } = session;
     this.#take(from, ticket, { kind: "command", session: id, number, body });
     if (flaw !== "done-before-commit" || core.role !== "leader") return;
-    const result = JSON.stringify({ done: true, term: core.term });
+    const result = JSON.stringify({ done: true, term: core.term, author: from });
     this.#parts.reply({
       to: from,
       ticket,

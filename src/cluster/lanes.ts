@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import type { Request } from "./event.ts";
 import type { MeshResult } from "./mesh-fold.ts";
 import type { NodeFlaw } from "./node-flaw.ts";
@@ -13,6 +14,12 @@ export const retryTicks = 2;
 export const patienceMaximum = 36_000;
 
 const nothing: readonly never[] = [];
+
+const ofResult = { term: v.number(), author: v.string() };
+const resultSchema = v.union([
+  v.strictObject({ ...ofResult, done: v.literal(true) }),
+  v.strictObject({ ...ofResult, refused: v.string(), message: v.string(), hint: v.string() }),
+]);
 
 /** Whom a node follows at present. */
 export interface Leader {
@@ -267,9 +274,12 @@ export class Lanes {
     asked.open.delete(ticket);
     asked.isRefusedBusy = isBusy(outcome);
     switch (outcome.kind) {
-      case "done":
+      case "done": {
+        const result = resultOf(outcome, this.#options.id);
+        if (result === null) return this.#forgotten(lane, asked);
         if (this.#options.flaw !== "number-used-again") lane.number++;
-        return this.#settle(lane, resultOf(outcome), true);
+        return this.#settle(lane, result, true);
+      }
       case "denied":
         return this.#settle(lane, { ...outcome, index: 0, term: 0 }, asked.open.size === 0);
       case "uncertain":
@@ -283,7 +293,7 @@ export class Lanes {
   }
 
   /**
-   * The log does not know the session any more. Where this was the only time the command was sent, it was
+   * The log does not know the session any more, or another used it. Where this was the only time the command was sent, it was
    * surely not applied, and goes out again in a new session.
    */
   #forgotten(lane: Lane, asked: Asked): void {
@@ -299,10 +309,25 @@ function isBusy(outcome: NodeOutcome): boolean {
   return outcome.kind === "refused" && outcome.reason === "busy";
 }
 
-/** What an applied command's result says of it. */
-function resultOf({ index, result }: NodeOutcome & { readonly kind: "done" }): AskOutcome {
-  const { term, ...outcome } = JSON.parse(result) as MeshResult;
+/** What an applied command's result says of it; null where it is of another's command, or is no result. */
+function resultOf(
+  { index, result }: NodeOutcome & { readonly kind: "done" },
+  id: string,
+): AskOutcome | null {
+  const parsed = readResult(result);
+  if (parsed === null || parsed.author !== id) return null;
+  const { term, author: _, ...outcome } = parsed;
   if ("done" in outcome) return { kind: "done", index, term };
   const { refused: code, message, hint } = outcome;
   return { kind: "denied", code, message, hint, index, term };
+}
+
+/** The coordinator is another node, so its words are looked at before they are believed. */
+function readResult(text: string): MeshResult | null {
+  try {
+    const parsed = v.safeParse(resultSchema, JSON.parse(text));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
+  }
 }

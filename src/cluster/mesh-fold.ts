@@ -17,8 +17,11 @@ export type MeshOutcome =
   | { readonly done: true }
   | { readonly refused: string; readonly message: string; readonly hint: string };
 
-/** How an event's result stands in the log's sessions: with the term in which it was first applied. */
-export type MeshResult = MeshOutcome & { readonly term: number };
+/**
+ * How an event's result stands in the log's sessions: with its term, and with its author, so that nobody takes
+ * the result of what another put into its session for its own.
+ */
+export type MeshResult = MeshOutcome & { readonly term: number; readonly author: string };
 
 export type Reduce = (state: MeshState, event: Event) => MeshState;
 
@@ -40,14 +43,14 @@ export class MeshFold implements Meaning {
   }
 
   outcome(body: string): MeshOutcome {
-    const { term: _, ...outcome } = this.#result(body);
+    const { term: _, author: _author, ...outcome } = this.#result(body);
     return outcome;
   }
 
   #result(body: string): MeshResult {
     const parsed = v.safeParse(eventSchema, readJson(body));
     const event = parsed.success ? parsed.output : null;
-    return { ...this.#outcome(event), term: event?.term ?? 0 };
+    return { ...this.#outcome(event), term: event?.term ?? 0, author: event?.author ?? "" };
   }
 
   #outcome(event: Event | null): MeshOutcome {

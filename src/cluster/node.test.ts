@@ -3,6 +3,7 @@ import type { Command } from "./event.ts";
 import { senderMaximum } from "./coordinator.ts";
 import { queueMaximum } from "./lanes.ts";
 import { founding, readiness } from "./mesh.fixture.ts";
+import type { NodeMessage } from "./node-message.ts";
 import { Bus } from "./node.fixture.ts";
 
 const labelled = (node: string, value: string): Command => ({
@@ -127,7 +128,7 @@ describe("C-3 commands go to whoever leads", () => {
     const request = bus.begin(from, "self", labelled(from, "1"));
     const { message } = bus.carried.findLast((each) => each.message.kind === "submit")!;
     const ticket = (message as { readonly ticket: number }).ticket;
-    const result = JSON.stringify({ done: true, term: 1 });
+    const result = JSON.stringify({ done: true, term: 1, author: from });
     const outcome = { kind: "done" as const, index: 3, result };
     const liar = ["a", "b", "c"].find((id) => id !== from && id !== bus.leader!.id)!;
     bus.of(from).step({
@@ -236,6 +237,44 @@ describe("C-3 exactly once", () => {
     bus.isLost = () => false;
     expect(bus.end(from, request)).toEqual({ kind: "uncertain" });
     expect(bus.applied(from, "node-labelled").length).toBe(3);
+  });
+
+  test("C-3 what another puts into a node's session is not taken for the node's own", () => {
+    const bus = three();
+    const from = followerOf(bus);
+    const liar = ["a", "b", "c"].find((id) => id !== from && id !== bus.leader!.id)!;
+    bus.ask(from, "self", labelled(from, "0"));
+    const { message } = bus.carried.findLast((each) => each.message.kind === "submit")!;
+    const { id, number } = (message as NodeMessage & { readonly kind: "submit" }).session!;
+    const request = { author: liar, scope: "self", policy: null } as const;
+    bus.leader!.step({
+      ...{ kind: "heard", from: liar },
+      message: {
+        ...{ kind: "submit", ticket: 1, session: { id, number: number + 1 } },
+        request: { ...request, command: labelled(liar, "mine") },
+      },
+    });
+    bus.tick(2);
+    expect(bus.ask(from, "self", labelled(from, "1"))).toMatchObject({ kind: "done" });
+    expect(rackOf(bus, from, from)).toBe("1");
+    expect(rackOf(bus, from, liar)).toBe("mine");
+  });
+
+  test("C-3 a result that is none, as a broken coordinator gives it, says nothing", () => {
+    const bus = three();
+    const from = followerOf(bus);
+    for (const result of ["", "{", "{}", '{"done":true}', '{"done":1,"term":1,"author":"x"}']) {
+      bus.isLost = ({ message }) => message.kind === "outcome";
+      const request = bus.begin(from, "self", labelled(from, "1"), 60);
+      const { message } = bus.carried.findLast((each) => each.message.kind === "submit")!;
+      const { ticket } = message as NodeMessage & { readonly kind: "submit" };
+      const outcome = { kind: "done" as const, index: 3, result };
+      const said = { kind: "outcome" as const, ticket, outcome };
+      bus.of(from).step({ kind: "heard", from: bus.leader!.id, message: said });
+      bus.isLost = () => false;
+      expect(bus.of(from).outcome(request)?.kind).not.toBe("done");
+      expect(["done", "uncertain"]).toContain(bus.end(from, request).kind);
+    }
   });
 
   test("C-3 a node that starts anew is not answered with what another life asked", () => {

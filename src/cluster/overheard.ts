@@ -46,7 +46,7 @@ export class Overheard implements Meaning {
 /** Bodies and results that are no events of a mesh are those of other meanings, which may stand beside it. */
 function read(body: string, result: string): HeardEvent {
   if (!body.startsWith("{") || !result.startsWith("{")) return nothing;
-  const { term: _, ...outcome } = JSON.parse(result) as MeshResult;
+  const { term: _, author: _author, ...outcome } = JSON.parse(result) as MeshResult;
   if ("refused" in outcome && outcome.refused === "event_malformed") return nothing;
   return { event: JSON.parse(body) as Event, outcome };
 }
