@@ -79,7 +79,7 @@ export interface LinkView {
   readonly silentMs: number | null;
   /** Dials that failed since the last that did not. */
   readonly failureCount: number;
-  /** Milliseconds until the next dial; null while none is planned. */
+  /** Milliseconds until the next dial, 0 while one is under way; null where none is wanted. */
   readonly nextDialMs: number | null;
   /** Medians of the latest pings; null before the first. */
   readonly roundTripUs: number | null;

@@ -257,8 +257,7 @@ class LinkSet implements OpenLinks {
         link.place = place;
       }
     }
-    const nowMs = this.#post.clock.monotonicMs();
-    if (worst !== null) link.health.failed(nowMs, worst.reason, worst.isRefused);
+    if (worst !== null) link.dialFailed(worst.reason, worst.isRefused);
   }
 
   async #dialPlace(link: MemberLink, place: string): Promise<void> {

@@ -10,10 +10,10 @@ import type {
 import { judgeMeet, type Meet } from "#src/peer/meeting.ts";
 import type { MessageEnvelope } from "#src/peer/message.ts";
 import { partKind, splitBody, type Part, type Said } from "#src/peer/parts.ts";
-import { PingBook } from "#src/peer/ping-book.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { closeCodes } from "./limits.ts";
+import { LinkPings } from "./link-pings.ts";
 import type { LinkPost } from "./link-post.ts";
 import { noLongerMember, placeless, saidFarewell, stopping, superseded } from "./link-reasons.ts";
 import { relayKinds } from "./relay-wires.ts";
@@ -56,7 +56,7 @@ interface LiveProcess {
 export class MemberLink implements StrandOwner {
   readonly health: LinkHealth;
   readonly #strands = new Set<Strand>();
-  readonly #pings: PingBook;
+  readonly #pings: LinkPings;
   #live: LiveProcess | null = null;
   #heardMs: number | null = null;
   #claims: ClaimsStanding | null = null;
@@ -67,8 +67,6 @@ export class MemberLink implements StrandOwner {
   #isReached = false;
   #isDirect = false;
   #isEnded = false;
-  #pingedMs = 0;
-  #nextProbeMs = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
   /** Addresses are tried from this one on: the one that led to it last. */
@@ -80,7 +78,7 @@ export class MemberLink implements StrandOwner {
     private readonly parts: MemberLinkParts,
   ) {
     const { clock, tuning } = parts.post;
-    this.#pings = new PingBook(tuning.pingPatienceMs);
+    this.#pings = new LinkPings(parts.post);
     this.health = new LinkHealth(tuning.backOff, parts.draw, clock.monotonicMs());
   }
 
@@ -167,10 +165,15 @@ export class MemberLink implements StrandOwner {
   look(nowMs: number, wasStalled: boolean): void {
     for (const strand of this.#strands) strand.look(nowMs, wasStalled);
     // After a stall the answers are there and have not been read.
-    if (!wasStalled) this.#pings.expire(nowMs);
+    if (!wasStalled) this.#pings.book.expire(nowMs);
     const best = this.#best();
     if (best !== null) this.#tend(best, nowMs);
     if (this.#isDialDue(nowMs)) this.parts.dial(this);
+  }
+
+  /** A dial led nowhere; nothing to tell where the member has come by itself meanwhile. */
+  dialFailed(reason: LinkReason, isRefused: boolean): void {
+    if (!this.#isDirect) this.health.failed(this.#nowMs(), reason, isRefused);
   }
 
   /** Meets anew, as when this node signs with another key: what it signs over these wires is not taken. */
@@ -235,17 +238,16 @@ export class MemberLink implements StrandOwner {
     for (const other of this.#strands)
       if (other !== strand && other.wire.path === path && other.wire.isDialled === isDialled)
         other.close(closeCodes.superseded, superseded);
-    this.#nextProbeMs = Math.max(this.#nextProbeMs, nowMs + this.parts.post.tuning.probeDelayMs);
     // The end that was dialled is sure of the other one at this first message.
-    this.#ping(strand, nowMs);
+    this.#pings.begin(strand, nowMs);
     this.#setReached();
   }
 
   message(strand: Strand, { kind, body, epoch }: MessageEnvelope): void {
     const { post, kinds, handlers } = this.parts;
     this.#heardMs = this.#nowMs();
-    if (kind === "ping") return this.#pong(strand, body);
-    if (kind === "pong") return this.#answered(body);
+    if (kind === "ping") return this.#pings.pong(strand, body);
+    if (kind === "pong") return this.#pings.answered(body);
     if (kind === "farewell") {
       this.#live = null;
       return strand.close(closeCodes.farewell, saidFarewell);
@@ -271,7 +273,7 @@ export class MemberLink implements StrandOwner {
     const isDirectUp = [...this.#strands].some((each) => each.isUp && each.wire.path === "direct");
     if (path === "direct" && !isDirectUp) this.#fall(end, isDialled);
     if (this.#best() === null) {
-      this.#pings.forget();
+      this.#pings.book.forget();
       this.#outgoing.length = 0;
       this.parts.post.parts.forget(this.node);
     }
@@ -285,7 +287,7 @@ export class MemberLink implements StrandOwner {
     const best = this.#best();
     const signs = { isUp: best !== null, silentMs: this.#silentMs(nowMs), staleMs };
     const copy = this.#copy !== null && this.#copy.untilMs > nowMs ? this.#copy.reason : null;
-    const isLossy = this.#pings.isLossy || copy !== null;
+    const isLossy = this.#pings.book.isLossy || copy !== null;
     const isPlaceless = best === null && health.reason === null && member.places.length === 0;
     const total = (own: number, of: (strand: Strand) => number) =>
       [...this.#strands].reduce((sum, strand) => sum + of(strand), own);
@@ -295,15 +297,15 @@ export class MemberLink implements StrandOwner {
       path: best?.wire.path ?? null,
       relay: best?.wire.relay ?? null,
       place: best?.wire.place ?? this.place,
-      reason: copy ?? (isPlaceless ? placeless : health.reason),
+      reason: copy ?? (isPlaceless ? placeless : this.#isDirect ? null : health.reason),
       epoch: this.#live?.epoch ?? null,
       silentMs: signs.silentMs === null ? null : Math.round(signs.silentMs),
       failureCount: health.failureCount,
-      nextDialMs: this.#isDialWanted() ? Math.max(Math.round(this.#dialMs() - nowMs), 0) : null,
-      roundTripUs: this.#pings.roundTripUs,
-      clockSkewMs: this.#pings.clockSkewMs,
-      bytesPerSecond: this.#pings.bytesPerSecond,
-      lossPerMillion: this.#pings.lossPerMillion,
+      nextDialMs: this.#isDialWanted() ? this.#untilDialMs(nowMs) : null,
+      roundTripUs: this.#pings.book.roundTripUs,
+      clockSkewMs: this.#pings.book.clockSkewMs,
+      bytesPerSecond: this.#pings.book.bytesPerSecond,
+      lossPerMillion: this.#pings.book.lossPerMillion,
       sentBytes: total(this.#sentBytes, ({ sentBytes }) => sentBytes),
       receivedBytes: total(this.#receivedBytes, ({ receivedBytes }) => receivedBytes),
       claims: this.#claims,
@@ -322,41 +324,12 @@ export class MemberLink implements StrandOwner {
   }
 
   #tend(best: Strand, nowMs: number): void {
-    const { lingerMs, pingMs } = this.parts.post.tuning;
+    const { lingerMs } = this.parts.post.tuning;
     for (const strand of this.#strands)
       if (strand !== best && strand.isUp && strand.wire.isDialled && nowMs - best.upMs > lingerMs)
         strand.close(closeCodes.superseded, superseded);
     this.#feed(best);
-    if (nowMs - this.#pingedMs >= pingMs) this.#ping(best, nowMs);
-    else if (nowMs >= this.#nextProbeMs) this.#probe(best, nowMs);
-  }
-
-  #ping(strand: Strand, nowMs: number): void {
-    this.#pingedMs = nowMs;
-    const { clock } = this.parts.post;
-    strand.send("ping", { number: this.#pings.send(nowMs, clock.wallMs()) });
-  }
-
-  /** A ping with padding: what the line carries shows in how long it takes. */
-  #probe(strand: Strand, nowMs: number): void {
-    const { tuning, clock } = this.parts.post;
-    const [small, large] = tuning.probeBytes;
-    const known = this.#pings.bytesPerSecond;
-    const sizeBytes = known !== null && known >= tuning.probeLineBytes ? large : small;
-    // The first, small one tells whether the line is worth a large one soon after.
-    this.#nextProbeMs = nowMs + (known === null ? tuning.probeDelayMs : tuning.probeMs);
-    const number = this.#pings.send(nowMs, clock.wallMs(), sizeBytes);
-    strand.send("ping", { number, padding: "0".repeat(sizeBytes) });
-  }
-
-  #pong(strand: Strand, { number }: JsonObject): void {
-    const wallMs = Math.round(this.parts.post.clock.wallMs());
-    if (Number.isSafeInteger(number)) strand.send("pong", { number, wallMs });
-  }
-
-  #answered({ number, wallMs }: JsonObject): void {
-    if (Number.isSafeInteger(number) && Number.isSafeInteger(wallMs))
-      this.#pings.answer(Number(number), this.#nowMs(), Number(wallMs));
+    this.#pings.tend(best, nowMs);
   }
 
   /** The direct way was lost, or did not come to be. */
@@ -401,7 +374,12 @@ export class MemberLink implements StrandOwner {
   /** Whether a direct way is to be dialled, now or later. */
   #isDialWanted(): boolean {
     const hasDirect = [...this.#strands].some(({ wire }) => wire.path === "direct");
-    return !hasDirect && !this.#isEnded && !this.isDialling && this.member.places.length > 0;
+    return !hasDirect && !this.#isEnded && this.member.places.length > 0;
+  }
+
+  /** 0 while it is dialled. */
+  #untilDialMs(nowMs: number): number {
+    return this.isDialling ? 0 : Math.max(Math.round(this.#dialMs() - nowMs), 0);
   }
 
   #dialMs(): number {
@@ -410,7 +388,7 @@ export class MemberLink implements StrandOwner {
   }
 
   #isDialDue(nowMs: number): boolean {
-    return this.#isDialWanted() && nowMs >= this.#dialMs();
+    return !this.isDialling && this.#isDialWanted() && nowMs >= this.#dialMs();
   }
 
   #nowMs(): number {
