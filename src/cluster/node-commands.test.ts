@@ -210,4 +210,20 @@ describe("C-8 peers", () => {
     const { out, error } = await home.type(cluster, "peers");
     expect([out, error]).toEqual(["", expect.stringContaining("no other members")]);
   });
+
+  test("C-8 who was seen nearby is listed, and whether it is a member", async () => {
+    const cluster = fourNodes();
+    const places = ["10.0.0.9:7420"];
+    const node = { node: second.node, key: second.publicKey, places, silentMs: 2_000 };
+    const stranger = { ...node, node: testNode(77).node, places: [] };
+    const nodes = [
+      { ...node, isMember: true },
+      { ...stranger, isMember: false },
+    ];
+    cluster.seenNodes = { interfaceName: "eth7", nodes };
+    const { out, error } = await home.type(cluster, "peers");
+    expect(error).toContain("near on eth7");
+    expect(out).toMatch(/member\s+10\.0\.0\.9:7420\s+2 s ago/);
+    expect(out).toMatch(/stranger\s+no address/);
+  });
 });

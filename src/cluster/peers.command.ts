@@ -2,7 +2,9 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { clusterOf, shortId } from "./command-parts.ts";
 import { isSilent, linkResult, linkRow } from "./node-rows.ts";
-import { peerLines } from "./views/peers.ts";
+import type { SeenNodes } from "./services.ts";
+import type { MeshState } from "./state.ts";
+import { peerLines, seenLines } from "./views/peers.ts";
 
 defineCommand({
   name: "peers",
@@ -21,6 +23,22 @@ defineCommand({
         isSuspected: v.boolean(),
       }),
     ),
+    /** Who answered where this node asks who is near; null where it asks nowhere (`up --discover`). */
+    seen: v.nullable(
+      v.strictObject({
+        interfaceName: v.string(),
+        nodes: v.array(
+          v.strictObject({
+            node: v.string(),
+            shortId: v.string(),
+            key: v.string(),
+            places: v.array(v.string()),
+            isMember: v.boolean(),
+            silentMs: v.number(),
+          }),
+        ),
+      }),
+    ),
   }),
   examples: ["psionic peers"],
   run(_parameters, { services }) {
@@ -35,15 +53,31 @@ defineCommand({
         shortId: shortId(link.node, state),
         isSuspected: isSilent(link, staleMs),
       })),
+      seen: seenRows(cluster.seen(), state),
     };
   },
   view: (screen) => ({
-    result({ links, places }) {
+    result({ links, places, seen }) {
       screen.note(`reached at ${places.join(" ") || "no address: it only dials others"}`);
-      if (links.length === 0) return screen.note("no other members");
-      const { head, lines } = peerLines(links, screen.columns);
-      screen.note(head);
-      for (const line of lines) screen.print(line);
+      if (links.length === 0) screen.note("no other members");
+      else {
+        const { head, lines } = peerLines(links, screen.columns);
+        screen.note(head);
+        for (const line of lines) screen.print(line);
+      }
+      if (seen === null) return;
+      screen.note(
+        `near on ${seen.interfaceName}: ${seen.nodes.length === 0 ? "nobody" : ""}`.trim(),
+      );
+      for (const line of seenLines(seen.nodes)) screen.print(line);
     },
   }),
 });
+
+function seenRows(seen: SeenNodes | null, state: MeshState) {
+  if (seen === null) return null;
+  const nodes = seen.nodes.map(({ places, ...node }) => ({
+    ...{ ...node, places: [...places], shortId: shortId(node.node, state) },
+  }));
+  return { interfaceName: seen.interfaceName, nodes };
+}

@@ -28,6 +28,23 @@ export function peerLines(
   return { head: head!, lines };
 }
 
+/** A line for each node that answered nearby. */
+export function seenLines(
+  nodes: readonly {
+    readonly shortId: string;
+    readonly places: readonly string[];
+    readonly isMember: boolean;
+    readonly silentMs: number;
+  }[],
+): readonly string[] {
+  return nodes.map(({ shortId, places, isMember, silentMs }) =>
+    [
+      ...[shortId, isMember ? "member" : "stranger", places.join(" ") || "no address"],
+      `${showDuration(silentMs)} ago`,
+    ].join("  "),
+  );
+}
+
 const rateText = ({ bytesPerSecond }: LinkRow) =>
   bytesPerSecond === null ? unknown : `${bytesText(bytesPerSecond)}/s`;
 
