@@ -36,7 +36,8 @@ export class AdmissionDesk {
     const session = this.parts.session();
     session.refuseOut();
     const command = { kind: "node-admitted" as const, ...newcomer };
-    if (this.#isAnsweredBefore(newcomer)) return this.#admission(session.replica.appliedIndex);
+    if (!isProbe && this.#isAnsweredBefore(newcomer))
+      return this.#admission(session.replica.appliedIndex);
     try {
       this.#judge(command);
       if (isProbe) return this.#admission(session.replica.appliedIndex);
