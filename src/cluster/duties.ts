@@ -48,7 +48,8 @@ export function dutiesOf(view: DutyView): Duties {
   if (own === undefined) return nothing;
   if (own.standing !== "ready") return { ...nothing, isHandedOver: isGoing(own) };
   const orders = own.roles.includes("coordinator") ? ordersOf(view) : [];
-  return { orders, placing: placingOf(view), isHandedOver: false };
+  const members = new Map(view.mesh.members.map((member) => [member.node, member]));
+  return { orders, placing: placingOf(view, members), isHandedOver: false };
 }
 
 function isGoing({ standing }: Member): boolean {
@@ -103,14 +104,19 @@ function ordersOf(view: DutyView): readonly Command[] {
   return due.map((order) => ({ ...order, fence }));
 }
 
+type Members = ReadonlyMap<string, Member>;
+
 /** The next change of who keeps the log: who went comes out, then voters are made, then learners. */
-function placingOf(view: DutyView): Duties["placing"] {
-  return outOf(view) ?? voterOf(view) ?? learnerOf(view);
+function placingOf(view: DutyView, members: Members): Duties["placing"] {
+  return outOf(view, members) ?? voterOf(view, members) ?? learnerOf(view);
 }
 
-function outOf({ id, mesh, membership: { voters, learners } }: DutyView): Duties["placing"] {
+function outOf(
+  { id, membership: { voters, learners } }: DutyView,
+  members: Members,
+): Duties["placing"] {
   const isGone = (node: string) => {
-    const member = memberOf(mesh, node);
+    const member = members.get(node);
     return node !== id && member !== undefined && !isLive(member);
   };
   const learner = learners.find(isGone);
@@ -119,21 +125,22 @@ function outOf({ id, mesh, membership: { voters, learners } }: DutyView): Duties
   return gone === undefined ? null : { id: gone, place: "out" };
 }
 
-function voterOf(view: DutyView): Duties["placing"] {
-  const { mesh, membership, matches, commitIndex, voterMaximum } = view;
+function voterOf(
+  { membership, matches, commitIndex, voterMaximum }: DutyView,
+  members: Members,
+): Duties["placing"] {
   if (membership.voters.length >= voterMaximum) return null;
   const hasCaughtUp = (node: string) =>
     (matches.get(node) ?? 0) > 0 && matches.get(node)! + catchUpMaximum >= commitIndex;
   const next = membership.learners.find((node) => {
-    const member = memberOf(mesh, node);
+    const member = members.get(node);
     return member !== undefined && isReadyCoordinator(member) && hasCaughtUp(node);
   });
   return next === undefined ? null : { id: next, place: "voter" };
 }
 
 function learnerOf({ mesh, membership: { voters, learners } }: DutyView): Duties["placing"] {
-  const next = mesh.members.find(
-    (member) => isLive(member) && !voters.includes(member.node) && !learners.includes(member.node),
-  );
+  const kept = new Set([...voters, ...learners]);
+  const next = mesh.members.find((member) => isLive(member) && !kept.has(member.node));
   return next === undefined ? null : { id: next.node, place: "learner" };
 }

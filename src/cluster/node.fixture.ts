@@ -58,12 +58,17 @@ export class TestNode {
     for (const effect of this.node.step(input)) {
       this.effects.push(effect);
       if (effect.kind === "store") writes.push(effect);
-      if (effect.kind === "send") this.bus.send({ from: this.id, ...effect });
+      if (effect.kind === "send") this.#send(effect);
     }
     for (const { token, write } of writes) {
       this.disk.carryOut(write);
       this.step({ kind: "stored", token });
     }
+  }
+
+  #send({ to, message }: NodeEffect & { readonly kind: "send" }): void {
+    if (this.bus.isUnreachable(to)) this.step({ kind: "unsent", to, message });
+    else this.bus.send({ from: this.id, to, message });
   }
 
   outcome(request: number): AskOutcome | SyncOutcome | undefined {
@@ -79,6 +84,8 @@ export class Bus {
   nowMs = 1_000_000;
   /** What is lost. */
   isLost: (carried: Carried) => boolean = () => false;
+  /** To whom no way is open, which the sender sees. */
+  isUnreachable: (to: string) => boolean = () => false;
   /** Nodes that stand still. */
   readonly still = new Set<string>();
   readonly carried: Carried[] = [];

@@ -202,6 +202,17 @@ describe("C-3 exactly once", () => {
     expect(rackOf(bus, from, from)).toBeUndefined();
   });
 
+  test("C-3 a command that found no way was not written, and the answer says so", () => {
+    const bus = three();
+    const from = followerOf(bus);
+    bus.ask(from, "self", labelled(from, "0"));
+    bus.isUnreachable = () => true;
+    expect(bus.ask(from, "self", labelled(from, "1"), 5)).toEqual({ kind: "leaderless" });
+    bus.isUnreachable = () => false;
+    expect(bus.ask(from, "self", labelled(from, "2"))).toMatchObject({ kind: "done" });
+    expect(bus.applied(from, "node-labelled").length).toBe(2);
+  });
+
   test("C-3 a command that was sent and never answered is uncertain, and the next is its own", () => {
     const bus = three();
     const from = followerOf(bus);

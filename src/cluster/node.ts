@@ -44,6 +44,8 @@ export type NodeInput =
   /** `from` is proven by whatever carried the message, which brings each message at most once. */
   | { readonly kind: "heard"; readonly from: string; readonly message: NodeMessage }
   | { readonly kind: "stored" | "failed"; readonly token: number }
+  /** A message this node wanted sent found no way: surely nobody has it. */
+  | { readonly kind: "unsent"; readonly to: string; readonly message: NodeMessage }
   /** A command of this node's own for the mesh. `request` is the caller's number, 1 or higher. */
   | {
       readonly kind: "ask";
@@ -165,6 +167,8 @@ export class ClusterNode {
         return this.#ticked();
       case "heard":
         return this.#hear(input.from, input.message);
+      case "unsent":
+        return this.#takeBack(input.to, input.message);
       case "stored":
       case "failed":
         return this.#absorb(this.replica.step(input));
@@ -206,6 +210,13 @@ export class ClusterNode {
 
   #hearOutcome(from: string, ticket: number, outcome: NodeOutcome): void {
     if (!this.#lanes.outcome(from, ticket, outcome)) this.#reads.outcome(from, ticket, outcome);
+  }
+
+  /** What was not sent was not taken, so its fate is known. What the log lost it sends again by itself. */
+  #takeBack(to: string, message: NodeMessage): void {
+    if (message.kind !== "submit" && message.kind !== "read") return;
+    const outcome = { kind: "refused", reason: "not_leader", leader: "" } as const;
+    this.#hearOutcome(to, message.ticket, outcome);
   }
 
   /** What the coordinator here has to say to who asked, which may be this node. */
