@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { claimsPolicies } from "#src/peer/link.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { drainParameter } from "./duration.ts";
 import { logLevels } from "./log-record.ts";
@@ -37,6 +38,13 @@ export const daemonOptions = {
       v.description("ask on this network interface who of the mesh is near, such as eth0"),
     ),
   ),
+  claims: v.optional(
+    v.pipe(
+      v.picklist(claimsPolicies),
+      v.description("what other members must say of the process they run before they are linked"),
+    ),
+    "best_effort",
+  ),
   detach: v.optional(
     v.pipe(v.boolean(), v.description("return when the daemon answers, and leave it running")),
     false,
@@ -58,10 +66,10 @@ export type DaemonRequest = v.InferOutput<typeof optionsSchema>;
 /** The same request as words, for the process that does it. */
 export function wordsOf(request: DaemonRequest): string[] {
   const { host, port: pagePort, drain, allowRemote, logLevel } = request;
-  const { peerHost, peerPort, peers, discover } = request;
+  const { peerHost, peerPort, peers, discover, claims } = request;
   return [
     ...["--host", host, "--port", String(pagePort), "--drain", drain, "--log-level", logLevel],
-    ...["--peer-host", peerHost],
+    ...["--peer-host", peerHost, "--claims", claims],
     ...(peerPort === undefined ? [] : ["--peer-port", String(peerPort)]),
     ...(peers ? [] : ["--no-peers"]),
     ...(discover === undefined ? [] : ["--discover", discover]),

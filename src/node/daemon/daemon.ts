@@ -6,6 +6,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { type Listener, listenHttp } from "#src/surface/http/listen.ts";
 import { openOperatorToken } from "#src/surface/http/operator-token.ts";
 import type { Asset, HttpParts } from "#src/surface/http/parts.ts";
+import type { ClaimsPolicy } from "#src/peer/link.ts";
 import type { TlsIdentity } from "#src/peer/certificate.ts";
 import type { PeerListener } from "#src/surface/peer/listen.ts";
 import { NodeTrainings } from "#src/train/node-trainings.ts";
@@ -54,6 +55,8 @@ export interface DaemonOptions {
   readonly peer: { readonly host: string; readonly port: number | null } | null;
   /** The network interface on which to ask who of the mesh is near; null for none. */
   readonly discover: string | null;
+  /** What is asked of the claims of other members. */
+  readonly claims: ClaimsPolicy;
   readonly version: string;
   readonly assets: ReadonlyMap<string, Asset>;
 }
@@ -225,7 +228,9 @@ export class Daemon implements DaemonControl {
       contact: { places: [...places], certificate: tls.fingerprint, box: box.publicKey },
       advanceEpoch: () => (this.#epoch = advanceNodeEpoch(services.store, services.clock).epoch),
       openLinks: async (parts) => {
-        const links = await openLinks({ ...parts, services, instance, box, onBug });
+        const manifest = await services.runtime.manifest();
+        const own = { services, instance, box, manifest, policy: this.options.claims };
+        const links = await openLinks({ ...parts, ...own, onBug });
         return this.#discovering?.guide(links) ?? links;
       },
       seen: () => this.#discovering?.seen() ?? null,

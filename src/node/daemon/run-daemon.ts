@@ -48,6 +48,7 @@ export async function runDaemon(
       port: request.port,
       peer: peers ? { host: peerHost, port: peerPort } : null,
       discover,
+      claims: request.claims,
       version: (await buildInfo()).version,
       assets: webAssets(),
     });
