@@ -382,6 +382,7 @@ describe.skipIf(maySkipBrowser())(
       ["run", "#/run/first"],
       ["failed-run", "#/run/wild"],
       ["compare", "#/compare?runs=first%2Cendless"],
+      ["cluster", "#/cluster"],
       ["receipts", "#/receipts"],
       ["access", "#/access"],
       ["node", "#/node"],

@@ -18,7 +18,10 @@ test("C-7 figures of links and nodes have units, and what is unknown is a dash",
   expect([2, -1_400, 0, null].map(words.skewText)).toEqual(["+2.00 ms", "−1.4 s", "+0 s", "–"]);
   expect([0, 70_000, 500].map(words.lossText)).toEqual(["0\u202f%", "7.0\u202f%", "0.1\u202f%"]);
   expect([words.loadText(self!.facts), words.loadText(null)]).toEqual(["42\u202f%", "–"]);
-  expect(words.rateText(null)).toBe("–");
+  expect([null, 0, 2_048].map(words.rateText)).toEqual(["–", "–", "2.00\u202fKiB/s"]);
+  expect(words.speedText(self!.facts)).toBe("5.12k");
+  expect(words.speedText({ exactTokensPerSecond: 0 })).toBe("–");
+  expect([null, 800, 93_000].map(words.heardText)).toEqual(["never", "just now", "1 min ago"]);
   expect(words.labelsText(self!.labels)).toBe("rack=b4");
   expect(words.labelsText([])).toBe("–");
 });

@@ -1,4 +1,11 @@
-import { formatAgo, formatBytes, formatDuration, formatPercent, missing } from "./format.ts";
+import {
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatPercent,
+  formatShort,
+  missing,
+} from "./format.ts";
 import type { Claims, LinkRow, Measured, MeshStatus, NodeRow } from "./mesh-answers.ts";
 
 /** The facts of a mesh in words, for tables and for those who hear the page. */
@@ -43,8 +50,14 @@ export function lossText(perMillion: number): string {
   return formatPercent(perMillion / 10_000).replace(/^0\.0/, "0");
 }
 
+/** A rate of zero was not measured. */
 export function rateText(bytesPerSecond: number | null): string {
-  return bytesPerSecond === null ? missing : `${formatBytes(bytesPerSecond)}/s`;
+  return bytesPerSecond ? `${formatBytes(bytesPerSecond)}/s` : missing;
+}
+
+/** Tokens a second of the exact lane; zero until something trained there. */
+export function speedText(facts: Pick<Measured, "exactTokensPerSecond"> | null): string {
+  return formatShort(facts?.exactTokensPerSecond || null);
 }
 
 export function loadText(facts: Pick<Measured, "loadPerMille"> | null): string {

@@ -54,13 +54,18 @@ export const toneNames: Readonly<Record<Tone, string>> = {
   told: "measured by others",
 };
 
+/** Those who are members, this node first. */
+export function liveRows(rows: readonly NodeRow[]): NodeRow[] {
+  const live = rows.filter((row) => !isGone(row));
+  return [...live.filter(({ isSelf }) => isSelf), ...live.filter(({ isSelf }) => !isSelf)];
+}
+
 /**
  * The mesh as this node sees it: members that are there or should be, this node first; its own links as
  * they are now, and those between others as one of their ends measured them.
  */
 export function topologyOf(rows: readonly NodeRow[], measured: readonly MeasuredLink[]): Topology {
-  const live = rows.filter((row) => !isGone(row));
-  const ordered = [...live.filter(({ isSelf }) => isSelf), ...live.filter(({ isSelf }) => !isSelf)];
+  const ordered = liveRows(rows);
   const places = new Map(ordered.map(({ node }, index) => [node, index]));
   const names = new Map(rows.map(({ node, shortId }) => [node, shortId]));
   const nameOf = (node: string) => names.get(node) ?? node.slice(0, 9);

@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import { formatCount } from "../format.ts";
 import type { MeshStatus, NodesAnswer } from "../mesh-answers.ts";
 import { driftText, isGone, meshPostureText, quorumText } from "../mesh-words.ts";
-import { topologyOf } from "../topology.ts";
+import { liveRows, topologyOf } from "../topology.ts";
 import { Digest } from "./digest.tsx";
 import { JoinPanel } from "./join-panel.tsx";
 import { LinkTable, MeasuredTable } from "./link-tables.tsx";
@@ -111,14 +111,13 @@ function Mesh(props: { readonly status: MeshStatus; readonly answer: NodesAnswer
   const { status, answer } = props;
   const { nodes, links = [] } = answer;
   const topology = useMemo(() => topologyOf(nodes, links), [answer]);
-  const live = nodes.filter((row) => !isGone(row));
+  const live = liveRows(nodes);
   const gone = nodes.filter(isGone);
   const founder = nodes.find(({ isFounder }) => isFounder);
   const isAlone = live.length <= 1;
-  const join = <JoinPanel {...{ isAlone, founder }} isFounder={status.isFounder} />;
   return (
     <>
-      {isAlone && join}
+      <JoinPanel {...{ isAlone, founder }} isFounder={status.isFounder} />
       <div class="beside">
         <section class="panel" aria-labelledby="topology-title">
           <h2 id="topology-title">Topology</h2>
@@ -143,10 +142,7 @@ function Mesh(props: { readonly status: MeshStatus; readonly answer: NodesAnswer
           )}
         </section>
       )}
-      <div class={isAlone ? undefined : "beside"}>
-        {!isAlone && join}
-        <LogFacts status={status} />
-      </div>
+      <LogFacts status={status} />
       {gone.length > 0 && (
         <section class="panel" aria-labelledby="gone-title">
           <h2 id="gone-title">No members any more</h2>

@@ -12,18 +12,29 @@ interface JoinPanelProps {
   readonly founder: NodeRow | undefined;
 }
 
-/** What lets another machine into the mesh: made here by the founder's operator alone. */
+/**
+ * What lets another machine into the mesh: made here by the founder's operator alone. It stays where it is
+ * when that machine has come, so that a line that was just made does not go away.
+ */
 export function JoinPanel({ isAlone, isFounder, founder }: JoinPanelProps) {
+  const [isExpanded, setExpanded] = useState(isAlone);
   return (
     <section class="panel" aria-labelledby="join-title">
-      <h2 id="join-title">Let another machine join</h2>
+      <div class="panel-head">
+        <h2 id="join-title">Let another machine join</h2>
+        {isFounder && (
+          <button type="button" aria-expanded={isExpanded} onClick={() => setExpanded(!isExpanded)}>
+            {isExpanded ? "Close" : "Join line"}
+          </button>
+        )}
+      </div>
       {isAlone && (
         <p>
           This node is alone: a mesh of one.{" "}
           {isFounder && "Make a join line here and run it on another machine, and they are two."}
         </p>
       )}
-      {isFounder ? <JoinForm /> : <FounderWords founder={founder} />}
+      {isFounder ? isExpanded && <JoinForm /> : <FounderWords founder={founder} />}
     </section>
   );
 }

@@ -1,4 +1,4 @@
-import { formatAgo, formatBytes, formatShort, formatTime, missing } from "../format.ts";
+import { formatAgo, formatBytes, formatTime, missing } from "../format.ts";
 import type { NodeRow } from "../mesh-answers.ts";
 import {
   claimsText,
@@ -9,6 +9,7 @@ import {
   postureText,
   roundTripText,
   skewText,
+  speedText,
   standingText,
 } from "../mesh-words.ts";
 import { hashOf } from "../router.ts";
@@ -72,7 +73,7 @@ function MemberRow(props: { readonly row: NodeRow; nameOf(node: string): string 
       <td>{facts?.device ?? missing}</td>
       <td class="number">{loadText(facts)}</td>
       <td class="number">{formatBytes(facts?.memoryBytes)}</td>
-      <td class="number">{formatShort(facts?.exactTokensPerSecond)}</td>
+      <td class="number">{speedText(facts)}</td>
       <td>{claimsText(claims)}</td>
       <td>{postureText(claims)}</td>
       <td>

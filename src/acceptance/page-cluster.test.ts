@@ -1,0 +1,318 @@
+/** The page's view of the cluster, in a real browser: on daemons of their own, and on answers of every kind. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { fixtureIds, fixtureNodes, fixtureStatus, manyRows } from "#src/web/mesh.fixture.ts";
+import { TemporaryFolder } from "./binary.ts";
+import {
+  launchBrowser,
+  maySkipBrowser,
+  PageWindow,
+  sizes,
+  whyNoBrowser,
+  type WindowOptions,
+} from "./browser.fixture.ts";
+import { DaemonHome, until } from "./daemon.fixture.ts";
+
+const timeoutMs = 180_000;
+const reason = whyNoBrowser();
+const address = "#/cluster";
+
+const heading = (page: Page, name: string) =>
+  page.getByRole("heading", { name, level: 1, exact: true });
+const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
+const rows = (page: Page) => panel(page, "Nodes of the mesh").locator("tbody tr");
+
+describe.skipIf(maySkipBrowser())(
+  `the cluster on the page${reason === null ? "" : ` (skipped: ${reason})`}`,
+  () => {
+    const host = new DaemonHome("host");
+    const guest = new DaemonHome("guest");
+    const pictures = new TemporaryFolder();
+    const folder = process.env["PSIONIC_SCREENSHOTS"] ?? pictures.path;
+    let browser: Browser;
+
+    beforeAll(async () => {
+      mkdirSync(folder, { recursive: true });
+      browser = await launchBrowser();
+      await host.up();
+    }, timeoutMs);
+
+    afterAll(async () => {
+      await browser?.close();
+      await guest[Symbol.asyncDispose]();
+      await host[Symbol.asyncDispose]();
+      pictures[Symbol.dispose]();
+    }, timeoutMs);
+
+    const open = (home: DaemonHome, options?: WindowOptions) =>
+      PageWindow.open(browser, home.file.url, options);
+
+    async function enter(home: DaemonHome, hash = address, options?: WindowOptions) {
+      const window = await open(home, options);
+      const token = readFileSync(join(home.path, "identity/operator.token"), "utf8").trim();
+      await window.enter(token, hash);
+      return window;
+    }
+
+    test(
+      "C-1 a node alone says so; a line made on the page takes another in, and the page follows",
+      async () => {
+        await using window = await enter(host);
+        const { page } = window;
+        await page.getByText("This node is alone: a mesh of one.").waitFor();
+        expect(await panel(page, "Mesh").innerText()).toContain("one node, alone");
+        expect(await rows(page).count()).toBe(1);
+        const origin = new URL(page.url()).origin;
+        await window.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+        await page.getByLabel("Opens for").selectOption("10m");
+        await page.getByRole("checkbox", { name: "validator" }).uncheck();
+        await page.getByRole("button", { name: "Make a join line" }).click();
+        const line = (await panel(page, "Join line").innerText()).trim();
+        expect(line).toMatch(/^psionic join 127\.0\.0\.1:\d+ --token psn1_\S+$/);
+        expect(await panel(page, "Let another machine join").innerText()).toMatch(
+          /One machine joins with it until 20\d\d-\S+ \S+, as host, coordinator, trainer\. It is shown this once/,
+        );
+        await page.getByRole("button", { name: "Copy the join line" }).click();
+        await page.getByText("copied", { exact: true }).waitFor();
+        expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe(line);
+        expect(await window.audit()).toEqual([]);
+        // Nothing that is shown may go away while the rest comes.
+        await page.evaluate(
+          `window.lost = 0;
+           new MutationObserver((list) => {
+             for (const { removedNodes } of list) for (const node of removedNodes)
+               if (node.nodeType === 1 && (node.matches("section, svg, pre") || node.querySelector("section, svg, pre"))) window.lost++;
+           }).observe(document.querySelector("main"), { subtree: true, childList: true })`,
+        );
+        const joined = await guest.run(...line.split(" ").slice(1), "--detach", "--port", "0");
+        expect(joined.status).toBe(0);
+        await rows(page).nth(1).getByText("connected").waitFor();
+        await rows(page).nth(1).locator(".state-ready").waitFor();
+        expect(await page.getByText("This node is alone").count()).toBe(0);
+        await panel(page, "Mesh").getByText("two decide, and only together").waitFor();
+        expect(await page.evaluate<number>("window.lost")).toBe(0);
+        expect((await panel(page, "Join line").innerText()).trim()).toBe(line);
+        await page.reload();
+        await heading(page, "Cluster").waitFor();
+        expect(await panel(page, "Join line").count()).toBe(0);
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      "C-7 both nodes show the same mesh; where this one did not found it, words say which did",
+      async () => {
+        const facts = await Promise.all(
+          [host, guest].map(async (home) => {
+            await using window = await enter(home);
+            const { page } = window;
+            await rows(page).nth(1).waitFor();
+            const mesh = await panel(page, "Mesh").innerText();
+            const id = /psm[a-z2-7]{32}/.exec(mesh)?.[0];
+            const picture = await page.getByRole("img").first().getAttribute("aria-label");
+            expect(await window.audit()).toEqual([]);
+            expect(window.faults).toEqual([]);
+            const join = await panel(page, "Let another machine join").innerText();
+            const buttons = await panel(page, "Let another machine join")
+              .getByRole("button")
+              .count();
+            return {
+              id,
+              picture,
+              join,
+              buttons,
+              nodes: await rows(page).locator("th").allInnerTexts(),
+            };
+          }),
+        );
+        const [first, second] = facts;
+        expect(first!.id).toBeDefined();
+        expect(second!.id).toBe(first!.id!);
+        expect(second!.nodes.toSorted()).toEqual(first!.nodes.toSorted());
+        expect(first!.picture).toMatch(
+          /^2 nodes, coordinator psn\w+; this node's links: 1 connected/,
+        );
+        expect(facts.map(({ buttons }) => buttons)).toEqual([1, 0]);
+        expect(second!.join).toContain("Join lines are made on the node that founded the mesh");
+      },
+      timeoutMs,
+    );
+
+    test(
+      "C-6 a member is drained and evicted from its own view, by keys alone, after it was asked twice",
+      async () => {
+        await using window = await enter(host);
+        const { page } = window;
+        await rows(page).nth(1).getByRole("link").first().click();
+        await page.getByRole("heading", { level: 1, name: /^Member psn/ }).waitFor();
+        await page.getByRole("button", { name: "Drain…" }).press("Enter");
+        const drain = page.getByRole("form", { name: "Drain" });
+        await drain.getByText(/no more work and is offline in \d+ s/).waitFor();
+        // Escape changes nothing and gives the focus back.
+        await page.keyboard.press("Escape");
+        expect(await drain.count()).toBe(0);
+        expect(await page.evaluate("document.activeElement.textContent")).toBe("Drain…");
+        await page.keyboard.press("Enter");
+        await page.keyboard.press("Enter");
+        await page.locator(".run-title .state-draining").waitFor();
+        await page.getByRole("button", { name: "Evict…" }).press("Enter");
+        const evict = page.getByRole("form", { name: "Evict" });
+        await evict.getByLabel(/^Why/).waitFor();
+        // Without a reason nothing is asked of the node.
+        await page.keyboard.press("Enter");
+        expect(await page.locator(".run-title .state-evicted").count()).toBe(0);
+        await page.keyboard.type("returned to the vendor");
+        expect(await window.audit()).toEqual([]);
+        await page.keyboard.press("Enter");
+        await page.locator(".run-title .state-evicted").waitFor();
+        expect(await page.getByRole("button", { name: /Drain|Evict/ }).count()).toBe(0);
+        await panel(page, "Receipts, newest first").getByText("cluster.evicted").waitFor();
+        await page.getByRole("link", { name: "The whole cluster" }).click();
+        await panel(page, "Nodes that left or were evicted").getByText("evicted").waitFor();
+        await page.getByText("This node is alone").waitFor();
+        expect(await rows(page).count()).toBe(1);
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    /** Answers the page gets instead of the daemon's: what a single machine cannot bring about. */
+    async function pretend(window: PageWindow, answers: Readonly<Record<string, object>>) {
+      for (const [name, json] of Object.entries(answers)) {
+        await window.context.route(`**/commands/${name}`, (route) => route.fulfill({ json }));
+      }
+    }
+
+    const five = { "cluster/status": fixtureStatus, nodes: fixtureNodes };
+    const windows = (Object.keys(sizes) as (keyof typeof sizes)[]).flatMap((size) =>
+      (["light", "dark"] as const).map((scheme) => [size, scheme] as const),
+    );
+    test.each(windows)(
+      "C-7 links of every state, and up to 50 nodes, are in order on a %s in %s",
+      async (size, scheme) => {
+        await using window = await open(host, { size, scheme });
+        const { page } = window;
+        await pretend(window, five);
+        const token = readFileSync(join(host.path, "identity/operator.token"), "utf8").trim();
+        await window.enter(token, address);
+        const look = async (name: string) => {
+          await window.drawn();
+          const path = join(folder, `${name}-${size}-${scheme}.png`);
+          await page.screenshot({ path, fullPage: true });
+          expect({ name, found: await window.audit() }).toEqual({ name, found: [] });
+          // Nothing of the picture is cut off.
+          const cut = await page.evaluate<number>(
+            `[...document.querySelectorAll(".topology > svg text")].filter((text) => {
+               const [inner, outer] = [text, text.closest("svg")].map((each) => each.getBoundingClientRect());
+               return inner.left < outer.left - 1 || inner.right > outer.right + 1 ||
+                 inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
+             }).length`,
+          );
+          expect({ name, cut }).toEqual({ name, cut: 0 });
+        };
+        await look("cluster-five");
+        for (const count of [1, 2, 12, 50]) {
+          await window.context.unrouteAll();
+          const nodes = { ...fixtureNodes, nodes: manyRows(count), links: [] };
+          await pretend(window, { ...five, nodes });
+          await window.show("#/nowhere");
+          await window.show(address);
+          expect(await page.locator(".topology > svg .mark").count()).toBe(count);
+          await look(`cluster-${count}`);
+        }
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      "C-7 I-5 every fact of the picture stands in the tables, digests in full on demand",
+      async () => {
+        await using window = await enter(host);
+        const { page } = window;
+        await pretend(window, five);
+        await page.reload();
+        await rows(page).nth(4).waitFor();
+        const table = await rows(page).allInnerTexts();
+        expect(table[0]).toMatch(/psnab3cab\s+ready\s+decides\s+this node/);
+        expect(table[1]).toMatch(/coordinator\s+connected through psnhm5khm\s+41 ms/);
+        expect(table[1]).toMatch(/unavailable\s+best effort \/ best effort/);
+        expect(table[2]).toMatch(/degraded\s+188 ms[\s\S]*verified/);
+        expect(table[3]).toMatch(/ready, suspected\s+follows\s+refused[\s\S]*required \/ none/);
+        expect(table[4]).toMatch(/offline\s+decides\s+unreachable/);
+        expect(table.some((row) => row.includes("psnyw4byw"))).toBe(false);
+        const links = panel(page, "Links of this node");
+        await links.getByText("7 of the last hundred pings were lost (link_lossy)").waitFor();
+        await links.getByText(/requires them \(claims_missing\); no claims came/).waitFor();
+        await page.getByText("Measured by the members (4)").click();
+        expect(await panel(page, "Links as members measured them").getByRole("row").count()).toBe(
+          5,
+        );
+        const digest = page.getByRole("button", { name: /^identity digest of psnhm5khm/ });
+        expect(await digest.innerText()).toBe(`${"a".repeat(12)}…`);
+        await digest.press("Enter");
+        expect(await digest.innerText()).toBe("a".repeat(64));
+        expect(await digest.getAttribute("aria-expanded")).toBe("true");
+        const receipts = page.getByRole("link", { name: "Receipts about psnhm5khm" });
+        expect(await receipts.getAttribute("href")).toContain(`subject=${fixtureIds.degraded}`);
+        expect(await window.audit()).toEqual([]);
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      "a node without a mesh, or too old to know of one, says so and tells what to do",
+      async () => {
+        await using window = await enter(host, "#/node");
+        const { page } = window;
+        window.expectsRefusals = true;
+        const json = { code: "daemon_absent", detail: "no daemon", hint: "" };
+        for (const name of ["cluster/status", "nodes"]) {
+          await window.context.route(`**/commands/${name}`, (route) =>
+            route.fulfill({ status: 409, json }),
+          );
+        }
+        await window.show(address);
+        await page.getByText("This node takes part in no mesh now.").waitFor();
+        expect(await page.getByRole("alert").count()).toBe(0);
+        expect(await window.audit()).toEqual([]);
+        // Without enough of those that decide, that is what is said first.
+        await window.context.unrouteAll();
+        const status = { ...fixtureStatus, leader: null, heardCount: 1, hasQuorum: false };
+        const drift = [{ node: fixtureIds.offline, why: "not_described", roles: [] }];
+        await pretend(window, { ...five, "cluster/status": { ...status, drift } });
+        await page.getByRole("alert").getByText("Nobody coordinates the mesh.").waitFor();
+        await page.getByText(/is a member, and the manifest does not name it/).waitFor();
+        expect(await window.audit()).toEqual([]);
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    test("the view is reached from the navigation and remembers its place", async () => {
+      await using window = await enter(host, "#/");
+      const { page } = window;
+      const link = page.getByRole("navigation", { name: "Views" }).getByRole("link", {
+        name: "Cluster",
+      });
+      await link.press("Enter");
+      await heading(page, "Cluster").waitFor();
+      expect(await link.getAttribute("aria-current")).toBe("page");
+      expect(await page.title()).toBe("Cluster · psionic");
+      const [self] = await until("the node's own row", () => rows(page).locator("th a").all());
+      await self!.click();
+      await page.getByRole("heading", { level: 1, name: /^Member psn/ }).waitFor();
+      expect(await link.getAttribute("aria-current")).toBe("page");
+      // The founder is drained at most, never evicted.
+      await page.getByRole("button", { name: "Drain…" }).waitFor();
+      expect(await page.getByRole("button", { name: "Evict…" }).count()).toBe(0);
+      await page.goBack();
+      await heading(page, "Cluster").waitFor();
+      expect(window.faults).toEqual([]);
+    }, 60_000);
+  },
+);
