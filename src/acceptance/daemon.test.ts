@@ -32,8 +32,11 @@ describe("A-9 up, status, down", () => {
       const again = await home.run("up");
       expect(again.status).toBe(0);
       expect(again.stderr).toContain(`is up already, process ${file.pid}`);
-      const page = again.stdout.trim();
+      const [page = "", line] = again.stdout.trim().split("\n");
       expect(page).toStartWith(`${file.url}/#token=`);
+      expect(line).toMatch(/^psionic join 127\.0\.0\.1:\d+ --token psn1_\S+$/);
+      // Asked again it is the same line, and no second token.
+      expect((await home.run("up")).stdout).toBe(again.stdout);
       const token = page.split("#token=")[1]!;
       const listed = (bearer: string) =>
         get(`${file.url}/commands`, { authorization: `Bearer ${bearer}` });

@@ -72,9 +72,9 @@ describe("C-1 a node is reached at its address", () => {
     expect(closed["code"]).toBe("peer_port_closed");
   });
 
-  test("A-2 it is called in one way, and its door opens to other machines on consent alone", async () => {
+  test("A-2 it is called in one way, and its page opens to other machines on consent alone", async () => {
     expect(await codeOf("version", {}, "--via", "true")).toBe("usage");
-    const other = await alice.json("up", "--peer-host", "0.0.0.0", "--peer-port", "0");
+    const other = await alice.json("up", "--host", "0.0.0.0", "--peer-port", "0");
     expect(other["code"]).toBe("host_not_loopback");
   });
 

@@ -85,9 +85,14 @@ function opened(path: string): number {
   }
 }
 
+const readiness = v.object({ reasons: v.array(v.string()) });
+
+/** A node that its mesh put out is up all the same: it trains, and joins again. */
 async function isReady({ socket }: DaemonFile): Promise<boolean> {
   try {
-    return (await fetch("http://localhost/readyz", { unix: socket })).ok;
+    const response = await fetch("http://localhost/readyz", { unix: socket });
+    const { reasons } = v.parse(readiness, await response.json());
+    return reasons.every((reason) => reason.includes("(cluster_out)"));
   } catch {
     return false;
   }
