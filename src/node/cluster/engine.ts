@@ -12,7 +12,8 @@ export interface EngineParts {
   /** With what the log began, where nothing of it is on the disk yet. */
   founding(): Durable;
   make(durable: Durable): ClusterNode;
-  send(to: string, message: NodeMessage): void;
+  /** False where it surely did not go out. */
+  send(to: string, message: NodeMessage): boolean;
   /** Makes a record of what was applied. Durable when it returns; a throw is a failed write. */
   record(applied: readonly Applied[]): void;
   /** The state may be another one now. */
@@ -129,7 +130,8 @@ export class Engine {
       case "store":
         return this.#store(effect);
       case "send":
-        return this.parts.send(effect.to, effect.message);
+        if (!this.parts.send(effect.to, effect.message)) this.feed({ ...effect, kind: "unsent" });
+        return;
       case "answer":
         this.#waiting.get(effect.request)?.(effect.outcome);
         this.#waiting.delete(effect.request);

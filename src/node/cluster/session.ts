@@ -256,12 +256,13 @@ export class MeshSession {
     return self === undefined || self.standing === "joining" ? "joining" : "member";
   }
 
-  /** A message that does not go out is lost, as networks lose them. */
-  #send(to: string, message: NodeMessage): void {
+  /** False where no way is open: then nobody has the message. */
+  #send(to: string, message: NodeMessage): boolean {
     try {
-      this.#links?.send(to, message.kind, nodeMessageBody(message));
+      return this.#links?.send(to, message.kind, nodeMessageBody(message)) ?? false;
     } catch (error) {
       log.error("a message to {to} could not be sent", { to, error });
+      return true;
     }
   }
 
