@@ -50,7 +50,10 @@ export class MeshBook {
     };
   }
 
-  /** Begins a mesh anew: what was known of another one is forgotten, its log with it. */
+  /**
+   * Begins a mesh anew: what was known of another one is forgotten, its log with it. A newcomer records
+   * from its own admission on: what was decided before it came others have on record.
+   */
   enter(
     entry: Pick<MeshRow, "mesh" | "founder" | "seenIndex">,
     known: readonly KnownMember[],
@@ -59,8 +62,8 @@ export class MeshBook {
       for (const table of ["log_ballot", "log_snapshot", "log_entry", "cluster_known"])
         this.store.run(`DELETE FROM ${table}`);
       this.store.run(
-        "INSERT OR REPLACE INTO cluster_mesh VALUES (1, ?, ?, 'member', ?, 0)",
-        ...[entry.mesh, entry.founder, entry.seenIndex],
+        "INSERT OR REPLACE INTO cluster_mesh VALUES (1, ?, ?, 'member', ?, ?)",
+        ...[entry.mesh, entry.founder, entry.seenIndex, Math.max(0, entry.seenIndex - 1)],
       );
       for (const member of known) this.#put(member);
     });
