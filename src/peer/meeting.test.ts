@@ -26,6 +26,19 @@ describe("I-1 of one node one process speaks", () => {
     expect(refusal.message).toContain(first.slice(0, 8));
     expect(refusal.message).toContain(second.slice(0, 8));
   });
+
+  test("I-1 so is a process that comes back after a later start took its place, and lives", () => {
+    const known = { node, epoch: 8, live: { epoch: 8, instance: second } };
+    const previous = { epoch: 7, instance: first };
+    const refusal = refusalOf(() => judgeMeet(meet, { ...known, previous }));
+    expect(refusal.code).toBe("home_copied");
+    expect(refusal.message).toContain(`${first.slice(0, 8)} of epoch 7`);
+    expect(refusal.message).toContain(`${second.slice(0, 8)} of epoch 8`);
+    // One that nobody heard may be an old copy that was started by itself; and who is gone copies nothing.
+    const stranger = { ...meet, instance: "3".repeat(32) };
+    expect(codeOf(() => judgeMeet(stranger, { ...known, previous }))).toBe("epoch_stale");
+    expect(codeOf(() => judgeMeet(meet, { ...known, live: null, previous }))).toBe("epoch_stale");
+  });
 });
 
 describe("C-2 the first words are checked", () => {

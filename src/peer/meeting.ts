@@ -67,15 +67,26 @@ export interface KnownStart {
   /** The highest epoch that was seen of it. */
   readonly epoch: number;
   /** The process of it that was heard of late; null where none was. */
-  readonly live: { readonly epoch: number; readonly instance: string } | null;
+  readonly live: NodeProcess | null;
+  /** The process whose place that one took, by a higher epoch; null where there was none. */
+  readonly previous?: NodeProcess | null;
+}
+
+/** One start of a node. */
+export interface NodeProcess {
+  readonly epoch: number;
+  readonly instance: string;
 }
 
 /**
- * Refuses who may not speak for a node: an earlier start than one that was seen (`epoch_stale`), or
- * another process of the same start while the first is heard (`home_copied`).
+ * Refuses who may not speak for a node: an earlier start than one that was seen (`epoch_stale`), or one of
+ * two processes that live at the same time (`home_copied`). Those are another one of the same start, and one
+ * that comes back after a later start took its place: a process that had ended would not have.
  */
 export function judgeMeet({ epoch, instance }: Meet, known: KnownStart): void {
-  const { node, live } = known;
+  const { node, live, previous = null } = known;
+  if (epoch < known.epoch && live !== null && previous?.instance === instance)
+    throw copied(node, [previous, live], live);
   if (epoch < known.epoch)
     throw new Refusal(
       "epoch_stale",
@@ -84,11 +95,21 @@ export function judgeMeet({ epoch, instance }: Meet, known: KnownStart): void {
       { node, epoch, seenEpoch: known.epoch, instance, live: live?.instance ?? null },
     );
   if (live === null || live.epoch !== epoch || live.instance === instance) return;
-  throw new Refusal(
+  throw copied(node, [live, { epoch, instance }], live);
+}
+
+/** The refusal of one of two processes, the earlier one named first; `live` is the one that is let speak. */
+function copied(
+  node: string,
+  [earlier, later]: readonly [NodeProcess, NodeProcess],
+  live: NodeProcess,
+): Refusal {
+  const nameOf = ({ epoch, instance }: NodeProcess) => `${shortOf(instance)} of epoch ${epoch}`;
+  return new Refusal(
     "home_copied",
-    `two processes speak as ${node} in epoch ${epoch}: ${shortOf(live.instance)} was there first, ${shortOf(instance)} came now`,
+    `two processes speak as ${node}: ${nameOf(earlier)} was there first, ${nameOf(later)} came later; ${shortOf(live.instance)} is let speak`,
     "its home was copied: give the copy a home of its own (`psionic init --home …`, then join), or end it",
-    { node, epoch, live: live.instance, instance },
+    { node, earlier: { ...earlier }, later: { ...later }, live: live.instance },
   );
 }
 

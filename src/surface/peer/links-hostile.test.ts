@@ -222,10 +222,11 @@ describe("I-1 one node, one process", () => {
     );
     await until("it is heard", () => b.heard.some(({ epoch }) => epoch === 5));
     await until("the earlier one is refused", () => viewOf(first).state === "refused");
-    expect(viewOf(first).reason!.code).toBe("epoch_stale");
+    // It lived on beside the later one: its home was copied.
+    expect(viewOf(first).reason!.code).toBe("home_copied");
     expect(first.send(b.id, "note", {})).toBe(false);
     await until("its view says so", () => b.view(a)!.state === "degraded");
-    expect(b.view(a)!.reason!.code).toBe("epoch_stale");
+    expect(b.view(a)!.reason!.code).toBe("home_copied");
     expect(b.reached).toEqual([`+${a.id}`, `-${a.id}`, `+${a.id}`]);
     await end();
   });

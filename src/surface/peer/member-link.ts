@@ -7,7 +7,7 @@ import type {
   LinkMember,
   LinkView,
 } from "#src/peer/link.ts";
-import { judgeMeet, type Meet } from "#src/peer/meeting.ts";
+import { judgeMeet, type Meet, type NodeProcess } from "#src/peer/meeting.ts";
 import type { MessageEnvelope } from "#src/peer/message.ts";
 import { partKind, splitBody, type Part, type Said } from "#src/peer/parts.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
@@ -43,12 +43,6 @@ export interface MemberLinkParts {
 /** Two processes say they are one node. */
 const copyCodes: ReadonlySet<string> = new Set(["home_copied", "epoch_stale"]);
 
-/** A process of the member that was heard. */
-interface LiveProcess {
-  readonly epoch: number;
-  readonly instance: string;
-}
-
 /**
  * The link to one member: its strands, of which the best carries what is sent, and what is known of how
  * well it is reached. A relay adds strands of its own kind through `attach`.
@@ -57,7 +51,9 @@ export class MemberLink implements StrandOwner {
   readonly health: LinkHealth;
   readonly #strands = new Set<Strand>();
   readonly #pings: LinkPings;
-  #live: LiveProcess | null = null;
+  #live: NodeProcess | null = null;
+  /** The one whose place it took. */
+  #previous: NodeProcess | null = null;
   #heardMs: number | null = null;
   #claims: ClaimsStanding | null = null;
   /** Another process came as this node while one was linked. */
@@ -201,13 +197,14 @@ export class MemberLink implements StrandOwner {
     const epoch = Math.max(member.epoch, post.windows.epoch(node), this.#live?.epoch ?? 0);
     const live = this.#isLive() ? this.#live : null;
     try {
-      judgeMeet(meet, { node, epoch, live });
+      judgeMeet(meet, { node, epoch, live, previous: this.#previous });
       this.judgeClaims(strand, envelope);
     } catch (error) {
       const isCopy = error instanceof Refusal && copyCodes.has(error.code);
       if (isCopy && this.#isReached) this.#noteCopy(error);
       throw error;
     }
+    if (this.#live !== null && this.#live.epoch < meet.epoch) this.#previous = this.#live;
     this.#live = { epoch: meet.epoch, instance: meet.instance };
     // A later start takes the place of the earlier one, whose connections may look open for long.
     for (const other of this.#strands)
