@@ -30,6 +30,8 @@ export interface ClusterNodeOptions {
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;
   readonly keptEntries: number;
+  /** See `ReplicaOptions`. */
+  readonly committedIndex?: number;
   /** Those who decide; see `defaultVoterMaximum`. */
   readonly voterMaximum: number;
   /** This node's clock. It counts for the whole mesh while the node leads. */

@@ -55,6 +55,8 @@ export interface Restart {
   readonly entries: readonly Entry[];
   /** What the caller has applied; at least the snapshot's index. */
   readonly appliedIndex: number;
+  /** Up to here the entries are known to be committed: it was applied before the restart. */
+  readonly committedIndex?: number;
 }
 
 /** Why a proposal was not taken. */
@@ -91,7 +93,10 @@ export class LogCore {
       ...{ id, tuning, draw, history, flaw },
       ballot: restart.ballot,
       ...{ role: "follower", leader: nobody },
-      commitIndex: restart.appliedIndex,
+      commitIndex: Math.max(
+        restart.appliedIndex,
+        Math.min(restart.committedIndex ?? 0, history.lastIndex),
+      ),
       appliedIndex: restart.appliedIndex,
       durableIndex: history.lastIndex,
       durableTerm: restart.ballot.term,

@@ -26,9 +26,15 @@ class Words implements Meaning {
 const start = (voters: readonly string[]) =>
   founding({ voters, learners: [] }, new Fold(new Words(), 4, null).save());
 
-function replicaOf(id: string, durable: Durable, snapshotEvery = 1000): Replica {
+function replicaOf(
+  id: string,
+  durable: Durable,
+  snapshotEvery = 1000,
+  committedIndex = 0,
+): Replica {
   return new Replica(
     {
+      committedIndex,
       ...{ id, draw: () => 0, meaning: new Words(), sessionMaximum: 4 },
       tuning: { heartbeatTicks: 2, electionTicks: 10, entriesPerMessage: 64 },
       ...{ snapshotEvery, keptEntries: 2 },
@@ -215,6 +221,31 @@ describe("C-4 persist, then send", () => {
     node.step({ kind: "submit", request: 1, payload: { kind: "open" } });
     node.step({ kind: "submit", request: 2, payload: { kind: "open" } });
     expect(() => node.step({ kind: "stored", token: node.tokens[1]! })).toThrow("in order");
+  });
+});
+
+describe("C-5 a restart", () => {
+  test("C-5 knows at once what it had applied, and no more, though nobody else is there", () => {
+    const node = new Alone().lead();
+    node.submit(1, { kind: "open" });
+    for (let number = 1; number <= 5; number++)
+      node.submit(1 + number, command(2, number, `w${number}`));
+    const { core } = node.replica;
+    const { snapshot } = core.history;
+    const membership = { voters: ["n1", "n2"], learners: [] };
+    const durable = {
+      ...{ ballot: { term: core.term, vote: core.vote }, snapshot: { ...snapshot, membership } },
+      entries: core.history.from(snapshot.index + 1, 100),
+    };
+    const restarted = (committedIndex: number) => {
+      const again = replicaOf("n1", durable, 1000, committedIndex);
+      const applied = again.step({ kind: "tick" }).filter(({ kind }) => kind === "applied");
+      expect(applied).toHaveLength(again.appliedIndex);
+      return again;
+    };
+    expect(restarted(0).ask("")).toBe("");
+    expect(restarted(core.lastIndex - 2).ask("")).toBe("w1 w2 w3");
+    expect(restarted(core.lastIndex + 9).ask("")).toBe("w1 w2 w3 w4 w5");
   });
 });
 

@@ -21,6 +21,11 @@ export interface ReplicaOptions {
   readonly snapshotEvery: number;
   /** Entries applied after it that are awaited before the log is cut there: followers lag a little. */
   readonly keptEntries: number;
+  /**
+   * Up to here this node has applied what is on its disk before, as it remembers beside the log: applied
+   * again at the first step. Without it a node that starts knows nothing until it hears a leader.
+   */
+  readonly committedIndex?: number;
   /** For the simulator alone. */
   readonly flaw?: Flaw | null;
 }
@@ -104,7 +109,8 @@ export class Replica {
     this.#flaw = options.flaw ?? null;
     this.#fold = new Fold(options.meaning, options.sessionMaximum, this.#flaw);
     this.#fold.load(durable.snapshot);
-    const restart = { ...durable, appliedIndex: durable.snapshot.index };
+    const { committedIndex = 0 } = options;
+    const restart = { ...durable, appliedIndex: durable.snapshot.index, committedIndex };
     this.core = new LogCore(options.id, options.tuning, restart, options.draw, this.#flaw);
   }
 

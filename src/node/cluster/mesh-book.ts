@@ -83,7 +83,10 @@ export class MeshBook {
       .map((row) => v.parse(knownSchema, JSON.parse(String(row["text"]))));
   }
 
-  /** Replaces what is known of the others, writing only what differs. */
+  /**
+   * Replaces what is known of the others, writing only what differs. Everything up to the index was
+   * recorded before.
+   */
   know(members: readonly KnownMember[], seenIndex: number): void {
     this.store.transaction(() => {
       const rows = this.store.all("SELECT node, text FROM cluster_known");
@@ -94,7 +97,10 @@ export class MeshBook {
       }
       for (const node of before.keys())
         this.store.run("DELETE FROM cluster_known WHERE node = ?", node);
-      this.store.run("UPDATE cluster_mesh SET seen_index = ?", seenIndex);
+      this.store.run(
+        "UPDATE cluster_mesh SET seen_index = ?, recorded_index = ?",
+        ...[seenIndex, seenIndex],
+      );
     });
   }
 

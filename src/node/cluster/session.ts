@@ -83,7 +83,7 @@ export class MeshSession {
           {
             ...{ id: node, tuning, snapshotEvery, keptEntries },
             ...{ meaning: new MeshFold(), sessionMaximum: defaultSessionMaximum },
-            ...{ voterMaximum: defaultVoterMaximum },
+            ...{ voterMaximum: defaultVoterMaximum, committedIndex: this.#row.recordedIndex },
             draw: () => Buffer.from(services.random.bytes(4)).readUInt32LE() / 2 ** 32,
             wallMs: () => Math.floor(services.clock.wallMs()),
           },
@@ -109,8 +109,9 @@ export class MeshSession {
       reached: () => session.#notify(),
     };
     session.#links = await parts.openLinks(parts.row.mesh, handlers, nodeMessageKinds);
+    // What it had applied before is applied at the first tick.
+    session.#engine.feed({ kind: "tick" });
     session.#engine.hasten();
-    session.#changed();
     return session;
   }
 
@@ -313,12 +314,13 @@ export class MeshSession {
 
   /** A home that starts again dials those it knew before it has read the log. */
   #know(appliedIndex: number): void {
+    if (this.#engine.hasFailed) return;
     const known = this.#liveOthers().map(({ node, contact, epoch }) =>
       knownMember(node, contact, epoch),
     );
     try {
       this.parts.book.know(known, appliedIndex);
-      this.#row = { ...this.#row, seenIndex: appliedIndex };
+      this.#row = { ...this.#row, seenIndex: appliedIndex, recordedIndex: appliedIndex };
     } catch (error) {
       log.warning("the mesh's members could not be written down", { error });
     }
