@@ -83,7 +83,7 @@ describe.skipIf(maySkipBrowser())(
           `window.lost = 0;
            new MutationObserver((list) => {
              for (const { removedNodes } of list) for (const node of removedNodes)
-               if (node.nodeType === 1 && (node.matches("section, svg, pre") || node.querySelector("section, svg, pre"))) window.lost++;
+               if (node.nodeType === 1 && (node.matches("section, pre, .topology > svg") || node.querySelector("section, pre, .topology > svg"))) window.lost++;
            }).observe(document.querySelector("main"), { subtree: true, childList: true })`,
         );
         const joined = await guest.run(...line.split(" ").slice(1), "--detach", "--port", "0");
@@ -156,6 +156,7 @@ describe.skipIf(maySkipBrowser())(
         expect(await drain.count()).toBe(0);
         expect(await page.evaluate("document.activeElement.textContent")).toBe("Drain…");
         await page.keyboard.press("Enter");
+        await drain.waitFor();
         await page.keyboard.press("Enter");
         await page.locator(".run-title .state-draining").waitFor();
         await page.getByRole("button", { name: "Evict…" }).press("Enter");

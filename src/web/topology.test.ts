@@ -1,14 +1,17 @@
 import { expect, test } from "bun:test";
 import * as v from "valibot";
-import { nodeResult } from "#src/cluster/node-rows.ts";
+import { measuredLink, nodeResult } from "#src/cluster/node-rows.ts";
 import { statusResult } from "#src/cluster/status-result.ts";
 import { fixtureIds, fixtureLinks, fixtureRows, fixtureStatus, manyRows } from "./mesh.fixture.ts";
 import { topologyOf } from "./topology.ts";
 
 test("the answers the page is tested with are answers the commands give", () => {
-  for (const row of fixtureRows) v.parse(nodeResult, row);
-  for (const row of manyRows(3)) v.parse(nodeResult, row);
-  v.parse(statusResult, fixtureStatus);
+  const issues = [
+    ...[...fixtureRows, ...manyRows(3)].map((row) => v.safeParse(nodeResult, row).issues),
+    ...fixtureLinks.map((link) => v.safeParse(measuredLink, link).issues),
+    v.safeParse(statusResult, fixtureStatus).issues,
+  ];
+  expect(issues.filter((each) => each !== undefined)).toEqual([]);
 });
 
 const topology = topologyOf(fixtureRows, fixtureLinks);

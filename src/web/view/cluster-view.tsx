@@ -182,7 +182,7 @@ function MeshFacts({ status }: { readonly status: MeshStatus }) {
 function LogFacts({ status }: { readonly status: MeshStatus }) {
   const { term, leader, log, configuration } = status;
   return (
-    <section class="panel" aria-labelledby="log-title">
+    <section class="panel wide-facts" aria-labelledby="log-title">
       <h2 id="log-title">Log</h2>
       <Facts
         facts={[

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { MeshStatus, NodeRow } from "../mesh-answers.ts";
 import { isGone } from "../mesh-words.ts";
 import { asRefused, call, type Refused } from "./node-client.ts";
@@ -73,7 +73,7 @@ function Confirmed({ name, asksWhy = false, children, act, onDone }: ConfirmedPr
   const form = useRef<HTMLFormElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const wasAsking = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isAsking) form.current?.querySelector<HTMLElement>("input, button")?.focus();
     else if (wasAsking.current) opener.current?.focus();
     wasAsking.current = isAsking;
