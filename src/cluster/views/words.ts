@@ -61,7 +61,7 @@ export function wrapLines(text: string, columns: number, indent: number): readon
 export function roundTripText(us: number | null): string {
   if (us === null) return unknown;
   const ms = us / 1_000;
-  return `${ms < 1 ? ms.toFixed(2) : ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+  return `${ms < 0.995 ? ms.toFixed(2) : ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }
 
 /** How far a clock is ahead of this one, or behind: `+2 ms`, `−1.4 s`. */

@@ -211,7 +211,12 @@ export class ClusterRuntime implements ClusterService {
       const { node } = this.parts;
       session.refuseOut();
       await session.handOver(patienceMs);
-      await session.submit("self", { kind: "node-left", node, epoch: this.#epoch }, signal);
+      const said = session.submit("self", { kind: "node-left", node, epoch: this.#epoch }, signal);
+      // Once the state says so, the coordinator's word has no way to this node any more.
+      const isOut = () => session.standing().standing === "out";
+      const seen = session.until(isOut, patienceMs, signal).catch(() => false);
+      if (!(await Promise.race([said.then(() => true), seen]))) await said;
+      said.catch(() => {});
       this.#epoch = this.parts.advanceEpoch();
       await session.stop();
       this.#enterOwnMesh();
