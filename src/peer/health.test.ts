@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Refusal } from "#src/refusal/refusal.ts";
 import { backOffPolicy, LinkHealth, type LinkReason } from "./health.ts";
 
 const closed: LinkReason = { code: "peer_port_closed", message: "m", hint: "h" };
@@ -76,6 +77,17 @@ describe("C-8 the state of a link says what is amiss", () => {
     expect([health.state(up), health.reason]).toEqual(["connected", null]);
     health.lost(4, closed);
     expect([health.state(down), health.reason]).toEqual(["unreachable", closed]);
+  });
+
+  test("C-8 the reason of a refusal is whole wherever it is copied to", () => {
+    const health = new LinkHealth(backOffPolicy, slowest, 0);
+    const refusal = new Refusal("peer_port_closed", "nothing listens there", "start it", {});
+    health.failed(1, refusal, false);
+    const told = { code: "peer_port_closed", message: "nothing listens there", hint: "start it" };
+    expect({ ...health.reason }).toEqual(told);
+    health.met(2);
+    health.lost(3, refusal);
+    expect(JSON.parse(JSON.stringify(health.reason))).toEqual(told);
   });
 
   test("C-8 degraded while it is up and pings are lost, or silent beyond the stale time", () => {

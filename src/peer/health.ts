@@ -88,7 +88,7 @@ export class LinkHealth {
   lost(nowMs: number, reason: LinkReason): void {
     const stoodMs = nowMs - (this.#upSinceMs ?? nowMs);
     this.#upSinceMs = null;
-    this.#reason = reason;
+    this.#reason = plain(reason);
     this.#isRefused = false;
     if (stoodMs >= this.policy.steadyMs) this.#step = 0;
     const { firstMs, maximumMs } = this.policy;
@@ -100,7 +100,7 @@ export class LinkHealth {
 
   /** A dial or a meeting failed; `isRefused` where the other end answered and one of the two refused. */
   failed(nowMs: number, reason: LinkReason, isRefused: boolean): void {
-    this.#reason = reason;
+    this.#reason = plain(reason);
     this.#isRefused = isRefused;
     this.#failureCount++;
     this.#step++;
@@ -123,4 +123,9 @@ export class LinkHealth {
     const doublings = Math.min(Math.max(this.#step - 1, 0), 30);
     return Math.min(maximumMs, firstMs * 2 ** doublings) * (0.5 + this.draw() / 2);
   }
+}
+
+/** A refusal is an error, of which copies and JSON would lose the message. */
+function plain({ code, message, hint }: LinkReason): LinkReason {
+  return { code, message, hint };
 }
