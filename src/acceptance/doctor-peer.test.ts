@@ -80,10 +80,11 @@ describe("C-8 doctor --peer names what stands in the way", () => {
     ]);
     expect((await doctor(place)).passed).toEqual([...way, "clock", "standing"]);
     // It asked, and nothing came of it.
-    const { members } = (await host.result("cluster/status")) as { members?: unknown };
-    expect(JSON.stringify(members ?? [])).not.toContain(
-      String((await newcomer.json("identity", "show"))["nodeId"]),
-    );
+    const nodes = JSON.stringify(await host.result("nodes"));
+    const idOf = async (machine: ClusterMachine) =>
+      String((await machine.json("identity", "show"))["nodeId"]);
+    expect(nodes).toContain(await idOf(member));
+    expect(nodes).not.toContain(await idOf(newcomer));
   });
 
   test("C-8 wrong port: nobody listens there, or somebody else does", async () => {
@@ -146,7 +147,7 @@ describe("C-8 doctor --peer names what stands in the way", () => {
         passed: [...way, "mesh", "version", "clock"],
         ...{ failing: ["token"], code: "token_wrong" },
       });
-    const { mesh } = (await other.result("cluster/status")) as { mesh: string };
+    const { mesh } = await other.result<{ mesh: string }>("cluster/status");
     expect(await doctor(place, ["--token", withToken({ mesh })])).toMatchObject({
       ...{ passed: way, failing: ["mesh"], code: "mesh_wrong" },
     });
