@@ -60,7 +60,7 @@ export class Checks {
       this.#leaders.set(core.term, id);
     }
     if (replica.writeCount === 0) holdsBelief(id, replica, disk);
-    if (applied && replica.appliedIndex % 3 === 0) this.#compareDigest(id, replica);
+    if (applied && replica.appliedIndex % 3 === 0) this.compareDigest(id, replica);
   }
 
   #isComplete(id: string, { core }: Replica): void {
@@ -70,7 +70,8 @@ export class Checks {
     ensure(isHeld, "leader-complete", () => `${id} leads term ${core.term} without ${count}`);
   }
 
-  #compareDigest(id: string, replica: Replica): void {
+  /** Two nodes that stand at one index have one state. */
+  compareDigest(id: string, replica: Replica): void {
     const digest = replica.digest();
     const { appliedIndex } = replica;
     const known = this.#digests.get(appliedIndex) ?? digest;

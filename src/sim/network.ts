@@ -29,18 +29,26 @@ export class Network {
     (isOneWay ? this.#oneWay : this.#apart).clear();
   }
 
-  send(letter: Letter): void {
+  /** False where a partition is in the way, which a sender may notice. */
+  send(letter: Letter): boolean {
     const { weather, faults } = this.world;
     const chance = this.#chance;
     const link = `${letter.from}>${letter.to}`;
-    if (this.#apart.has(link)) return faults.add("partition");
-    if (this.#oneWay.has(link)) return faults.add("one-way-partition");
-    if (chance.happens(weather.loss)) return faults.add("loss");
+    const isApart = this.#apart.has(link);
+    if (isApart || this.#oneWay.has(link)) {
+      faults.add(isApart ? "partition" : "one-way-partition");
+      return false;
+    }
+    if (chance.happens(weather.loss)) {
+      faults.add("loss");
+      return true;
+    }
     this.#carry(link, letter);
     // The log bears a message that comes twice. The others are taken once by the links below (C-2).
-    if (letter.message.kind !== "log" || !chance.happens(weather.duplication)) return;
+    if (letter.message.kind !== "log" || !chance.happens(weather.duplication)) return true;
     faults.add("duplication");
     this.#carry(link, letter);
+    return true;
   }
 
   #carry(link: string, letter: Letter): void {

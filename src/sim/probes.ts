@@ -51,6 +51,8 @@ export const probeNames = [
   "ask-forwarded",
   "ask-repeated",
   "ask-repeated-elsewhere",
+  /** A node noticed that its words found no way to the leader. */
+  "ask-unsent",
   /** A node's session was forgotten. */
   "ask-session-forgotten",
   /** Nobody led; nobody knows whether it was written; it was asked in another's name. */

@@ -1,6 +1,7 @@
 import type { Durable, Write } from "#src/log/durable.ts";
 import { defaultVoterMaximum } from "#src/cluster/duties.ts";
 import { ClusterNode, type NodeEffect, type NodeInput } from "#src/cluster/node.ts";
+import type { NodeMessage } from "#src/cluster/node-message.ts";
 import type { Replica } from "#src/log/replica.ts";
 import { Application, stamped } from "./application.ts";
 import type { Chance } from "./chance.ts";
@@ -200,7 +201,7 @@ export class Site implements Seen {
         case "send": {
           const { to, message } = effect;
           if (message.kind === "log") world.checks.sending(this.disk, message.message);
-          world.send({ from: this.id, to, message });
+          if (!world.send({ from: this.id, to, message })) this.#missed(to, message);
           break;
         }
         case "passed":
@@ -221,6 +222,17 @@ export class Site implements Seen {
       }
     }
     world.checks.stepped(this.id, replica, this.disk, hasApplied);
+  }
+
+  /** A link that is down is noticed now and then, and the node told. */
+  #missed(to: string, message: NodeMessage): void {
+    if (message.kind === "log" || !this.#chance.happens(0.5)) return;
+    const life = this.#life;
+    this.world.agenda.after(1, () => {
+      if (this.#life !== life) return;
+      this.world.probes.add("ask-unsent");
+      this.feed({ kind: "unsent", to, message });
+    });
   }
 
   #write(write: Pending): void {

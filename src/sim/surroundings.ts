@@ -36,7 +36,8 @@ export interface Surroundings {
   readonly entriesPerMessage: number;
   /** Changes once, when the faults stop. */
   weather: Weather;
-  send(letter: Letter): void;
+  /** False where the sender may notice that it did not go out. */
+  send(letter: Letter): boolean;
   /** Of a request to the log itself. */
   answer(request: number, outcome: Outcome): void;
   /** Of what a node was asked for. */

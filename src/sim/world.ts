@@ -118,8 +118,8 @@ export class World implements Surroundings, Counter, Asked {
     }
   }
 
-  send(letter: Letter): void {
-    this.#network.send(letter);
+  send(letter: Letter): boolean {
+    return this.#network.send(letter);
   }
 
   #deliver({ from, to, message }: Letter): void {
@@ -345,6 +345,7 @@ export class World implements Surroundings, Counter, Asked {
   #compareWithReference(): void {
     const { reference, committed } = this.checks;
     for (const { id, replica } of this.#members()) {
+      this.checks.compareDigest(id, replica!);
       for (const key of keys) {
         const isSame = replica!.ask(key) === reference.read(key, committed.length);
         ensure(isSame, "answers-true", () => `${id} has another state than the log`);
