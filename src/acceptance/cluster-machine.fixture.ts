@@ -68,7 +68,7 @@ export class ClusterMachine {
 
   /** A door that other machines reach is opened on purpose. */
   get #hostWords(): string[] {
-    return ["--peer-host", this.network.address(this.index), "--allow-remote"];
+    return ["--peer-host", this.network.address(this.index)];
   }
 
   /** Ends its daemon without a chance to say anything; resolves when it is gone. */
@@ -173,8 +173,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** The first machine founds, the others join with one token; resolves when all are voters. */
-  async form(): Promise<void> {
-    const [founder, ...others] = this.machines as [ClusterMachine, ...ClusterMachine[]];
+  async form(machines = this.machines): Promise<void> {
+    const [founder, ...others] = machines as [ClusterMachine, ...ClusterMachine[]];
     await founder.up();
     const { line } = await founder.result<{ line: string }>("token/create", { reusable: true });
     const [, ...words] = line.split(" ");
@@ -184,21 +184,23 @@ export class Cluster implements AsyncDisposable {
       if (status !== 0) throw new Error(`machine ${machine.index} did not join: ${stderr}`);
     }
     this.nodes = await Promise.all(
-      this.machines.map(async (machine) => {
+      machines.map(async (machine) => {
         const { node } = await machine.result<{ node: string }>("nodes");
         return node;
       }),
     );
     await until("everyone decides", async () => {
       const { voters } = await founder.result<{ voters: unknown[] }>("cluster/status");
-      return voters.length === this.machines.length;
+      return voters.length === machines.length;
     });
   }
 
   /** Waits until all hold the same state at the same place of the log, and gives both. */
-  async agree(): Promise<{ readonly index: number; readonly digest: string }> {
+  async agree(
+    machines = this.machines,
+  ): Promise<{ readonly index: number; readonly digest: string }> {
     return until("all are at one place with one state", async () => {
-      const standings = await Promise.all(this.machines.map((machine) => standingOf(machine)));
+      const standings = await Promise.all(machines.map((machine) => standingOf(machine)));
       const [first] = standings;
       const isOne = standings.every((each) => each !== null && each.index === first!.index);
       if (!isOne) return null;
@@ -215,14 +217,17 @@ export interface MachineStanding {
   readonly digest: string;
   readonly term: number;
   readonly leader: string | null;
+  readonly isLeading: boolean;
 }
 
 /** What a machine says of itself now; null where it does not answer. */
 export async function standingOf(machine: ClusterMachine): Promise<MachineStanding | null> {
   const answer = await machine.ask("cluster/status", {}, AbortSignal.timeout(3_000));
   if (answer.kind !== "result") return null;
-  const { log, digest, term, leader } = answer.result as MachineStanding & {
-    log: { appliedIndex: number; commitIndex: number };
+  const { log, digest, term, leader, node } = answer.result as MachineStanding & {
+    readonly log: { readonly appliedIndex: number; readonly commitIndex: number };
+    readonly node: { readonly role: string };
   };
-  return { index: log.appliedIndex, commitIndex: log.commitIndex, digest, term, leader };
+  const { appliedIndex: index, commitIndex } = log;
+  return { index, commitIndex, digest, term, leader, isLeading: node.role === "leader" };
 }
