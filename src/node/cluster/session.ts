@@ -83,7 +83,7 @@ export class MeshSession {
           {
             ...{ id: node, tuning, snapshotEvery, keptEntries },
             ...{ meaning: new MeshFold(), sessionMaximum: defaultSessionMaximum },
-            ...{ voterMaximum: defaultVoterMaximum, committedIndex: this.#row.recordedIndex },
+            ...{ voterMaximum: defaultVoterMaximum, committedIndex: this.#committedIndex() },
             draw: () => Buffer.from(services.random.bytes(4)).readUInt32LE() / 2 ** 32,
             wallMs: () => Math.floor(services.clock.wallMs()),
           },
@@ -249,6 +249,12 @@ export class MeshSession {
     this.#engine.end();
     await this.#links?.stop();
     this.#links = null;
+  }
+
+  /** What this home itself has applied before. A newcomer's record begins where it has applied nothing yet. */
+  #committedIndex(): number {
+    const { recordedIndex, seenIndex } = this.#row;
+    return recordedIndex >= seenIndex ? recordedIndex : 0;
   }
 
   #standing(): ClusterStanding["standing"] {
