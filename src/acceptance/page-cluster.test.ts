@@ -271,23 +271,27 @@ describe.skipIf(maySkipBrowser())(
         await using window = await enter(host, "#/node");
         const { page } = window;
         window.expectsRefusals = true;
-        const json = { code: "daemon_absent", detail: "no daemon", hint: "" };
-        for (const name of ["cluster/status", "nodes"]) {
-          await window.context.route(`**/commands/${name}`, (route) =>
-            route.fulfill({ status: 409, json }),
+        for (const code of ["daemon_absent", "unknown_command"]) {
+          const json = { code, detail: "it cannot", hint: "" };
+          await window.context.unrouteAll();
+          await window.context.route(/commands\/(nodes|cluster\/status)$/, (route) =>
+            route.fulfill({ status: 404, json }),
           );
+          await window.show("#/node");
+          await window.show(address);
+          await page.getByText("This node takes part in no mesh now.").waitFor();
+          expect(await page.getByRole("alert").count()).toBe(0);
+          expect(await window.audit()).toEqual([]);
         }
-        await window.show(address);
-        await page.getByText("This node takes part in no mesh now.").waitFor();
-        expect(await page.getByRole("alert").count()).toBe(0);
-        expect(await window.audit()).toEqual([]);
         // Without enough of those that decide, that is what is said first.
         await window.context.unrouteAll();
-        const status = { ...fixtureStatus, leader: null, heardCount: 1, hasQuorum: false };
+        const node = { ...fixtureStatus.node, taking: "out" };
+        const status = { ...fixtureStatus, node, leader: null, heardCount: 1, hasQuorum: false };
         const drift = [{ node: fixtureIds.offline, why: "not_described", roles: [] }];
         await pretend(window, { ...five, "cluster/status": { ...status, drift } });
         await page.getByRole("alert").getByText("Nobody coordinates the mesh.").waitFor();
         await page.getByText(/is a member, and the manifest does not name it/).waitFor();
+        await page.getByText(/This node is no member any more/).waitFor();
         expect(await window.audit()).toEqual([]);
         expect(window.faults).toEqual([]);
       },

@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 import { formatCount } from "../format.ts";
-import type { MeshStatus, NodesAnswer } from "../mesh-answers.ts";
+import type { MeasuredLink, MeshStatus, NodeRow, NodesAnswer } from "../mesh-answers.ts";
 import { driftText, isGone, meshPostureText, quorumText } from "../mesh-words.ts";
 import { liveRows, topologyOf } from "../topology.ts";
 import { Digest } from "./digest.tsx";
@@ -13,16 +13,23 @@ import { useAnswer } from "./use-answer.ts";
 
 /** Links move every second; the rest comes with the journal. */
 const everyMs = 3_000;
+/** What members measured of their links is much where they are many, and moves little. */
+const measuredEveryMs = 30_000;
 const isOfCluster = ({ type }: { readonly type: string }) => type.startsWith("cluster.");
 
 /** Where a node that takes part in no mesh, or is too old to know of them, says no. */
-const absentCodes = new Set(["daemon_absent", "command_unknown", "http_404"]);
+const absentCodes = new Set(["daemon_absent", "unknown_command"]);
 
 /** The mesh this node belongs to: who is in it, how they reach each other, what joins it. */
 export function ClusterView() {
   const kept = { on: isOfCluster, everyMs };
   const status = useAnswer<MeshStatus>("cluster/status", {}, kept);
-  const nodes = useAnswer<NodesAnswer>("nodes", { all: true, links: true }, kept);
+  const nodes = useAnswer<NodesAnswer>("nodes", { all: true }, kept);
+  const measured = useAnswer<NodesAnswer>(
+    "nodes",
+    { links: true },
+    { on: isOfCluster, everyMs: measuredEveryMs },
+  );
   const refused = status.refused ?? nodes.refused;
   const isAbsent = refused !== null && absentCodes.has(refused.code);
   return (
@@ -44,7 +51,11 @@ export function ClusterView() {
       {status.value === null || nodes.value === null ? (
         refused === null && <Loading what="the mesh" />
       ) : (
-        <Mesh status={status.value} answer={nodes.value} />
+        <Mesh
+          status={status.value}
+          nodes={nodes.value.nodes}
+          links={measured.value?.links ?? noLinks}
+        />
       )}
     </>
   );
@@ -78,11 +89,18 @@ function MeshReadings({ status }: { readonly status: MeshStatus }) {
   );
 }
 
+const takingTexts: Readonly<Record<string, string>> = {
+  joining: "This node is joining: the mesh's log has yet to say that it is a member.",
+  out: "This node is no member any more: it left, or was evicted. What follows is the last it knew.",
+};
+
 /** What an operator should know before anything else: nothing can be decided, or the mesh is not as described. */
 function MeshNotes({ status }: { readonly status: MeshStatus }) {
-  const { leader, hasQuorum, drift } = status;
+  const { leader, hasQuorum, drift, node } = status;
+  const taking = takingTexts[node.taking];
   return (
     <>
+      {taking !== undefined && <p class="note warning">{taking}</p>}
       {(leader === null || !hasQuorum) && (
         <div class="note warning" role="alert">
           <p>
@@ -107,10 +125,16 @@ function MeshNotes({ status }: { readonly status: MeshStatus }) {
   );
 }
 
-function Mesh(props: { readonly status: MeshStatus; readonly answer: NodesAnswer }) {
-  const { status, answer } = props;
-  const { nodes, links = [] } = answer;
-  const topology = useMemo(() => topologyOf(nodes, links), [answer]);
+interface MeshProps {
+  readonly status: MeshStatus;
+  readonly nodes: readonly NodeRow[];
+  readonly links: readonly MeasuredLink[];
+}
+
+const noLinks: readonly MeasuredLink[] = [];
+
+function Mesh({ status, nodes, links }: MeshProps) {
+  const topology = useMemo(() => topologyOf(nodes, links), [nodes, links]);
   const live = liveRows(nodes);
   const gone = nodes.filter(isGone);
   const founder = nodes.find(({ isFounder }) => isFounder);
