@@ -4,6 +4,8 @@ import { emptyMesh } from "#src/cluster/state.ts";
 import { canonicalText } from "#src/codec/digest.ts";
 import { grantText, signGrant } from "#src/grant/grant.ts";
 import { meshIdOf } from "#src/grant/mesh.ts";
+import { sealTicket } from "#src/peer/blob-ticket.ts";
+import { DiscoveryBook } from "#src/peer/discovery.ts";
 import { sealCall } from "#src/peer/envelope.ts";
 import { answerHello } from "#src/peer/hello.ts";
 import { sealMessage } from "#src/peer/message.ts";
@@ -85,9 +87,20 @@ const documents: Readonly<Record<string, () => Signed>> = {
   "psionic-policy": policy,
   "psionic-call": () => whole(sealCall(self, { ...call, nowMs: 1, random: machineRandom })),
   "psionic-message": () => whole(sealMessage(self, message)),
+  "psionic-blob-ticket": () => whole(sealTicket(self, { ...message, nowMs: 1 })),
   "psionic-reply": reply,
   "psionic-hello": () =>
     whole(answerHello(question, self, { rotations: [], mesh: meshIdOf(self) })),
+  "psionic-discovery": () =>
+    whole(
+      new DiscoveryBook(
+        {
+          ...{ signer: () => self, mesh: () => meshIdOf(self), random: machineRandom },
+          port: () => null,
+        },
+        0,
+      ).ping(0),
+    ),
   "psionic-mesh-snapshot": () =>
     whole(sealSnapshot(emptyMesh, { index: 1, term: 1, logDigest: zeros, madeMs: 1 }, self)),
   "psionic-trust-bundle": () => whole(sealTrustBundle({ ...self, rotations: [] }, 1)),

@@ -67,6 +67,17 @@ describe("C-8 a relay through a member that both sides reach", () => {
     for (const node of [a, b, relay]) expect(node.bugs).toEqual([]);
   });
 
+  test("C-8 what is large arrives whole, and what is small does not wait for it", async () => {
+    const [a, b] = await three();
+    await until("the two are linked", () => isLinked(a, b));
+    const text = "0123456789".repeat(2_500_000);
+    expect(a.links!.send(b.id, "note", { text })).toBe(true);
+    a.links!.send(b.id, "note", { number: 1 });
+    await until("all came", () => b.heard.length === 2);
+    expect(b.heard[0]!.body).toEqual({ number: 1 });
+    expect(b.heard[1]!.body["text"] === text).toBe(true);
+  }, 30_000);
+
   test("C-8 the relay sees nothing of what it passes on", async () => {
     const [a, b] = await three();
     const seen: string[] = [];

@@ -219,6 +219,7 @@ class LinkSet implements OpenLinks {
     return new RelayWires({
       ...{ node, mesh, box, onBug, book: this.#ways },
       nowMs: () => clock.monotonicMs(),
+      sleep: (delayMs) => this.parts.services.clock.sleep(delayMs),
       member: (id) => this.#links.get(id)?.member ?? null,
       isReached: (id) => this.#links.get(id)?.isReached ?? false,
       send: (to, kind, body) => this.#links.get(to)?.sendDirectly(kind, body) ?? false,

@@ -42,6 +42,7 @@ class Station {
     this.book = new RelayBook(node, random);
     this.wires = new RelayWires({
       ...{ node, mesh, box: boxOf(node), book: this.book, nowMs: () => this.nowMs },
+      sleep: (delayMs) => Bun.sleep(delayMs),
       member: (id) => members.find((each) => each.node === id) ?? null,
       isReached: (id) => this.reached.has(id) || this.book.isLinked(id),
       send: (to, kind, body) => this.#send(to, kind, body),

@@ -1,5 +1,5 @@
 import type { LinkMember } from "#src/peer/link.ts";
-import { type Arrival, relayBody, type RelayBook } from "#src/peer/relay.ts";
+import { type Arrival, relayBody, type RelayBook, relayLimits } from "#src/peer/relay.ts";
 import { type BoxKey, openBox, sealBox } from "#src/peer/sealed-box.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { RelayWire, type RelayCarrier, type RelayWay, WorkQueue } from "./relay-wire.ts";
@@ -8,6 +8,9 @@ import type { Wire, WireReceiver } from "./wire.ts";
 /** Kinds of messages that concern ways through others; they are heard over direct ways alone. */
 export const relayKinds: ReadonlySet<string> = new Set(["reaches", "relay", "relayed"]);
 
+/** Documents larger than this are sent no faster than that: half of what a relay passes on. */
+const pacedBytes = 16 * 1024;
+const bytesPerMs = relayLimits.bytesPerSecond / 2 / 1000;
 /** Wires through others that are open at the same time. */
 const wireMaximum = 1_024;
 /** Sessions that ended of late: what still comes of them is dropped without a word. */
@@ -26,6 +29,7 @@ export interface RelayWiresParts {
   readonly box: BoxKey;
   readonly book: RelayBook;
   nowMs(): number;
+  sleep(delayMs: number): Promise<void>;
   member(node: string): LinkMember | null;
   /** True where some way to the member carries messages. */
   isReached(node: string): boolean;
@@ -109,6 +113,8 @@ export class RelayWires implements RelayCarrier {
       document,
     );
     if (!send(relay, "relay", relayBody(way.node, way, sealed))) this.count("relay_dropped");
+    // A relay passes on so much and drops the rest: what is large waits here rather than being lost there.
+    if (document.length > pacedBytes) await this.parts.sleep(document.length / bytesPerMs);
   }
 
   over(wire: RelayWire, isFailed: boolean): void {
