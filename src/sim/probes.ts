@@ -35,6 +35,8 @@ export const probeNames = [
   "leader-crashed",
   /** A node started with entries that it did not know to be committed. */
   "restart-with-tail",
+  /** A node that started applied what it knew to be committed before it heard a leader. */
+  "applied-without-leader",
   /** A message of an older term arrived. */
   "message-of-old-term",
   /** A command was submitted again and answered from the session. */

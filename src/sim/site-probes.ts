@@ -54,6 +54,8 @@ export class SiteProbes {
       const first = core.history.termAt(before.commitIndex + 1);
       if (first !== null && first < core.term) probes.add("old-terms-committed");
     }
+    if (core.leader === "" && effects.some(({ kind }) => kind === "applied"))
+      probes.add("applied-without-leader");
     if (input.kind === "heard") this.#heard(input.message, before);
     for (const effect of effects) if (effect.kind === "send") this.#sends(input, effect);
     if (input.kind === "tick" && core.membership !== before.membership)

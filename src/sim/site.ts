@@ -32,6 +32,8 @@ export class Site implements Seen {
   #isBroken = false;
   #tickMs = tickMs;
   readonly #probes: SiteProbes;
+  /** The last index that it noted down as applied, beside its log. */
+  #recordedIndex = 0;
   /** By how much the clock is ahead. */
   #aheadMs: number;
 
@@ -71,6 +73,8 @@ export class Site implements Seen {
         sessionMaximum: world.sessionMaximum,
         snapshotEvery: world.snapshotEvery,
         keptEntries: world.keptEntries,
+        // Half of them remember what they had applied; the others learn it from a leader.
+        committedIndex: this.#chance.happens(0.5) ? this.#recordedIndex : 0,
         voterMaximum: defaultVoterMaximum,
         wallMs: () => this.#clockMs(),
         flaw: nodeFlawOf(world.flaw),
@@ -212,6 +216,7 @@ export class Site implements Seen {
           break;
         case "applied":
           hasApplied = true;
+          this.#recordedIndex = Math.max(this.#recordedIndex, effect.index);
           world.checks.applied(this.id, effect.entry, replica.core.term);
           break;
         case "restored":
