@@ -5,7 +5,6 @@ import { discoveries, postures } from "./event.ts";
 import { measuredLink, measuredLinks, nodeResult, nodeRows } from "./node-rows.ts";
 import { residencyDigest, topologyDigest } from "./state.ts";
 import { nodeLines } from "./views/nodes.ts";
-import { countText } from "./views/words.ts";
 
 defineCommand({
   name: "nodes",
@@ -77,7 +76,9 @@ defineCommand({
       if (nodes.length === 1)
         screen.note("alone so far; `psionic token create` prints the line to join this mesh");
       if (hiddenCount > 0)
-        screen.note(`${countText(hiddenCount, "node")} that left or were evicted: --all`);
+        screen.note(
+          `${hiddenCount} more left or ${hiddenCount === 1 ? "was" : "were"} evicted: --all`,
+        );
     },
   }),
 });

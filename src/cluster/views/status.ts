@@ -20,7 +20,7 @@ export function statusLines(status: StatusResult, columns: number): readonly str
     ["members", membersText(status)],
     [
       "log",
-      `term ${term}, committed ${log.commitIndex}, applied ${log.appliedIndex}, snapshot at ${log.snapshotIndex} and ${countText(log.entryCount, "entry", "entries")} after it`,
+      `term ${term}, committed ${log.commitIndex}, applied ${log.appliedIndex}, snapshot at ${log.snapshotIndex}, then ${countText(log.entryCount, "entry", "entries")}`,
     ],
     ["state", digest],
     ["manifest", manifestText(status)],
