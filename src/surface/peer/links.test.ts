@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { rotateIdentity } from "#src/node/rotate-identity.ts";
 import { introduce, isLinked, LinkNodes, quick, until, type LinkNode } from "./links.fixture.ts";
+import { saidFarewell } from "./link-reasons.ts";
 import { linkTuning } from "./link-tuning.ts";
 
 let nodes = new LinkNodes();
@@ -157,10 +158,20 @@ describe("C-2 links carry signed messages between members", () => {
 
 describe("C-6 what ends is known at once", () => {
   test("C-6 a node that stops says so, and comes back in its next epoch", async () => {
-    const [a, b] = await pair();
+    const [a, b] = (await nodes.several(2)) as [LinkNode, LinkNode];
+    const said: (string | undefined)[] = [];
+    const reached = (node: string, isReached: boolean) => {
+      a.reached.push(`${isReached ? "+" : "-"}${node}`);
+      // A dial that fails says something else right after.
+      if (!isReached) said.push(a.view(b)!.reason?.message);
+    };
+    await a.open(1, { handlers: { reached } });
+    await b.open();
+    introduce(a, b);
+    await until("the two are linked", () => isLinked(a, b));
     await b.stop();
     await until("the farewell came", () => a.view(b)!.state === "unreachable", 1_000);
-    expect(a.view(b)!.reason!.message).toContain("stopped");
+    expect(said).toEqual([saidFarewell.message]);
     expect(a.links!.send(b.id, "note", {})).toBe(false);
     await b.open(2);
     introduce(a, b);
