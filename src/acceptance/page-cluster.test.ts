@@ -176,6 +176,11 @@ describe.skipIf(maySkipBrowser())(
         await page.getByText("This node is alone").waitFor();
         expect(await rows(page).count()).toBe(1);
         expect(window.faults).toEqual([]);
+        await using other = await enter(guest);
+        await other.page.getByText(/^This node is no member any more/).waitFor();
+        expect(await other.page.getByText("Let another machine join").count()).toBe(0);
+        expect(await other.audit()).toEqual([]);
+        expect(other.faults).toEqual([]);
       },
       timeoutMs,
     );
@@ -285,13 +290,13 @@ describe.skipIf(maySkipBrowser())(
         }
         // Without enough of those that decide, that is what is said first.
         await window.context.unrouteAll();
-        const node = { ...fixtureStatus.node, taking: "out" };
+        const node = { ...fixtureStatus.node, taking: "joining" };
         const status = { ...fixtureStatus, node, leader: null, heardCount: 1, hasQuorum: false };
         const drift = [{ node: fixtureIds.offline, why: "not_described", roles: [] }];
         await pretend(window, { ...five, "cluster/status": { ...status, drift } });
         await page.getByRole("alert").getByText("Nobody coordinates the mesh.").waitFor();
         await page.getByText(/is a member, and the manifest does not name it/).waitFor();
-        await page.getByText(/This node is no member any more/).waitFor();
+        await page.getByText(/^This node is joining/).waitFor();
         expect(await window.audit()).toEqual([]);
         expect(window.faults).toEqual([]);
       },

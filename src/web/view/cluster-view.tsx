@@ -91,7 +91,9 @@ function MeshReadings({ status }: { readonly status: MeshStatus }) {
 
 const takingTexts: Readonly<Record<string, string>> = {
   joining: "This node is joining: the mesh's log has yet to say that it is a member.",
-  out: "This node is no member any more: it left, or was evicted. What follows is the last it knew.",
+  out:
+    "This node is no member any more: it left, or was evicted. What follows is the last it knew; " +
+    "a new join line takes it in.",
 };
 
 /** What an operator should know before anything else: nothing can be decided, or the mesh is not as described. */
@@ -101,7 +103,7 @@ function MeshNotes({ status }: { readonly status: MeshStatus }) {
   return (
     <>
       {taking !== undefined && <p class="note warning">{taking}</p>}
-      {(leader === null || !hasQuorum) && (
+      {node.taking !== "out" && (leader === null || !hasQuorum) && (
         <div class="note warning" role="alert">
           <p>
             <strong>{leader === null ? "Nobody coordinates the mesh." : quorumText(status)}</strong>{" "}
@@ -138,10 +140,11 @@ function Mesh({ status, nodes, links }: MeshProps) {
   const live = liveRows(nodes);
   const gone = nodes.filter(isGone);
   const founder = nodes.find(({ isFounder }) => isFounder);
-  const isAlone = live.length <= 1;
+  const isOut = status.node.taking === "out";
+  const isAlone = live.length <= 1 && !isOut;
   return (
     <>
-      <JoinPanel {...{ isAlone, founder }} isFounder={status.isFounder} />
+      {!isOut && <JoinPanel {...{ isAlone, founder }} isFounder={status.isFounder} />}
       <div class="beside">
         <section class="panel" aria-labelledby="topology-title">
           <h2 id="topology-title">Topology</h2>
@@ -153,7 +156,7 @@ function Mesh({ status, nodes, links }: MeshProps) {
         <h2 id="members-title">Nodes</h2>
         <MemberTable rows={live} />
       </section>
-      {!isAlone && (
+      {live.length > 1 && (
         <section class="panel" aria-labelledby="links-title">
           <h2 id="links-title">Links and claims</h2>
           <p class="muted">This node's own links, as they are now.</p>

@@ -118,7 +118,7 @@ function Legend({ topology: { nodes, links } }: { readonly topology: Topology })
   );
   return (
     <ul class="topology-legend" aria-label="What the picture shows">
-      <MarkEntry kind="mark-self" name="this node" />
+      {nodes.some(({ isSelf }) => isSelf) && <MarkEntry kind="mark-self" name="this node" />}
       {nodes.some(({ isCoordinator }) => isCoordinator) && (
         <MarkEntry kind="" name="coordinator" isCrowned />
       )}
