@@ -13,7 +13,8 @@ interface Before {
   readonly isAhead: boolean;
   readonly commitIndex: number;
   readonly isDuringWrite: boolean;
-  readonly membership: Membership;
+  /** Of a leader before a tick, at which it does its duties; else null. */
+  readonly membership: Membership | null;
 }
 
 /** Sent commands that are remembered, to know those that are sent again. */
@@ -29,8 +30,9 @@ export class SiteProbes {
     readonly id: string,
   ) {}
 
-  before({ core, writeCount }: Replica): Before {
-    const { role, term, commitIndex, membership } = core;
+  before({ core, writeCount }: Replica, input: NodeInput): Before {
+    const { role, term, commitIndex } = core;
+    const membership = role === "leader" && input.kind === "tick" ? core.membership : null;
     const isAhead = core.lastIndex > commitIndex;
     return { role, term, commitIndex, membership, isAhead, isDuringWrite: writeCount > 0 };
   }
@@ -58,8 +60,9 @@ export class SiteProbes {
       probes.add("applied-without-leader");
     if (input.kind === "heard") this.#heard(input.message, before);
     for (const effect of effects) if (effect.kind === "send") this.#sends(input, effect);
-    if (input.kind === "tick" && core.membership !== before.membership)
-      this.#placed(before.membership, core.membership);
+    const { membership } = before;
+    if (membership !== null && core.membership !== membership)
+      this.#placed(membership, core.membership);
   }
 
   #heard(message: NodeMessage, { term, commitIndex }: Before): void {

@@ -174,7 +174,7 @@ export class Site implements Seen {
     }
     const { replica } = node;
     const { core } = replica;
-    const before = this.#probes.before(replica);
+    const before = this.#probes.before(replica, input);
     const effects = node.step(this.#stamped(input, core.term));
     world.note(1, this.number, core.term, core.lastIndex, core.commitIndex, effects.length);
     this.#probes.stepped(input, before, effects, replica);
