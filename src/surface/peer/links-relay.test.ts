@@ -215,6 +215,7 @@ describe("C-8 a relay that lies", () => {
       a.links!.send(b.id, "note", { number: 1 });
       return (a.view(b)?.relay ?? first) !== first && isLinked(a, b);
     });
+    expect(a.view(b)!.relay).toBe([relay.id, other.id].find((id) => id !== first)!);
     b.heard.length = 0;
     a.links!.send(b.id, "note", { number: 2 });
     await until("it came", () => b.numbersFrom(a).includes(2));
