@@ -100,7 +100,7 @@ describe("C-1 joining", () => {
       await until("both see both", async () => (await one.sees(2)) && (await two.sees(2)));
       expect(performance.now() - startedMs).toBeLessThan(6_000);
       const [a, b] = await digests(one, two);
-      expect(a).toBe(b!);
+      expect(a).toBe(b);
       expect((await one.nodes())[0]!.node).toBe((await two.nodes())[0]!.node);
       expect((await two.run(...words)).stderr).toContain("already");
       expect((await two.nodes()).length).toBe(2);
@@ -205,7 +205,7 @@ describe("C-5 members that die and come back", () => {
         expect((await dead.run("node", "label", "self", "is=back")).status).toBe(0);
       }
       const [a, b] = await digests(one, two);
-      expect(a).toBe(b!);
+      expect(a).toBe(b);
       for (const each of [one, two]) {
         const { status, stdout } = await each.run("cluster", "verify");
         expect({ status, stdout }).toMatchObject({ status: 0 });

@@ -8,11 +8,9 @@ import type { ClusterService } from "#src/cluster/services.ts";
 import { isLive } from "#src/cluster/state.ts";
 import { parseAddress } from "#src/peer/address.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { callDaemon } from "#src/surface/socket/client.ts";
 import { type DaemonFile, findRunningDaemon } from "../daemon/daemon-file.ts";
 import { checkHost, daemonOptions, wordsOf } from "../daemon/daemon-options.ts";
 import { pageLink } from "../daemon/page-link.ts";
-import { runDaemon } from "../daemon/run-daemon.ts";
 
 const request = {
   place: v.pipe(
@@ -84,6 +82,7 @@ defineCommand({
     if (running !== null) return stateOf("running", running, services, await ask(running));
     if (options.detach) return startAndJoin();
     let facts: JoinedFacts | null = null;
+    const { runDaemon } = await import("../daemon/run-daemon.ts");
     const ran = await runDaemon(options, context, async (daemon) => {
       facts = await join(daemon.services, words, signal);
       context.emit({ type: "joined", ...facts });
@@ -92,6 +91,7 @@ defineCommand({
     return { ...stateOf(ran.state, ran.file, services, facts), page: null };
 
     async function ask({ socket }: DaemonFile): Promise<JoinedFacts> {
+      const { callDaemon } = await import("#src/surface/socket/client.ts");
       const emit: CommandContext["emit"] = (event) => context.emit(event);
       const answer = await callDaemon(socket, "cluster/join", words, { signal, emit });
       return v.parse(joinedSchema, answer);

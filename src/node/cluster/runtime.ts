@@ -20,6 +20,7 @@ import type { Tuning } from "#src/log/state.ts";
 import type { LinkHandlers, LinkView } from "#src/peer/link.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { OpenLinks } from "#src/surface/peer/links.ts";
+import type { BlobAudience } from "#src/surface/peer/blobs.ts";
 import type { WireDoor } from "#src/surface/peer/wire.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import { askMember } from "./ask-member.ts";
@@ -123,14 +124,26 @@ export class ClusterRuntime implements ClusterService {
     return this.#links;
   }
 
+  /** Who may ask for this home's blobs, as its own copy of the state says; null while it is in no mesh. */
+  get audience(): BlobAudience | null {
+    const session = this.#session;
+    if (session === null || session.row.standing === "out") return null;
+    const keyOf = (node: string) => {
+      const member = memberOf(session.state, node);
+      return member !== undefined && isLive(member) ? member.key : null;
+    };
+    return { mesh: session.row.mesh, keyOf };
+  }
+
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** Why this node cannot take part in its mesh; anyone may read it. */
-  whyNotReady(): readonly string[] {
+  /** Why this node cannot take part in its mesh; anyone may read it. Who asks has it tried again. */
+  async whyNotReady(): Promise<readonly string[]> {
     const session = this.#session;
     if (session === null) return [];
+    await session.heal();
     if (session.failure !== null) {
       const code = session.failure instanceof Refusal ? session.failure.code : "bug";
       return [`the mesh's log cannot be written (${code})`];

@@ -6,6 +6,7 @@ import { meshVersion } from "#src/cluster/version.ts";
 import type { Services } from "#src/command/define.ts";
 import { meshIdOf } from "#src/grant/mesh.ts";
 import type { LinkHandlers, LinkMember, Links } from "#src/peer/link.ts";
+import type { JsonObject } from "#src/peer/signed-document.ts";
 import type { Store } from "#src/port/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { noInteraction } from "../no-interaction.ts";
@@ -56,18 +57,14 @@ export class FakeNetwork {
         this.#waiting.push(() =>
           this.handlers
             .get(to)
-            ?.message(
-              { node, epoch: 1, path: "direct" },
-              kind,
-              JSON.parse(text) as object as never,
-            ),
+            ?.message({ node, epoch: 1, path: "direct" }, kind, JSON.parse(text) as JsonObject),
         );
         return true;
       },
       views: () => [],
       refusals: () => ({}),
       stop: async () => void this.handlers.delete(node),
-    } as Links;
+    };
   }
 
   deliver(): void {

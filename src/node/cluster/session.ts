@@ -21,6 +21,8 @@ import { knownMember, type MeshBook, type MeshRow } from "./mesh-book.ts";
 import { MemberWords, type NodeMeasure, type Word } from "./member-words.ts";
 import type { ClusterRecords } from "./records.ts";
 import { refusalOf } from "./refusal-of.ts";
+import { ToldOut } from "./told-out.ts";
+import { unlessAborted } from "./unless-aborted.ts";
 
 const log = getLogger(["psionic", "cluster"]);
 
@@ -41,8 +43,6 @@ const healTicks = 20;
 const wordTicks = 2;
 /** With less than this free the next write may not fit. */
 const roomMinimumBytes = 1024 * 1024;
-/** How long nobody but refusers may answer until the node believes that it is no member any more. */
-const toldOutMs = 10_000;
 
 export interface SessionParts {
   readonly services: Services;
@@ -66,10 +66,11 @@ export class MeshSession {
   #row: MeshRow;
   #members: MeshState["members"] | null = null;
   #isBelieved = false;
+  #knownText = "";
   #tickCount = 0;
   #failure: unknown = null;
   #isHealing = false;
-  #refusedSinceMs: number | null = null;
+  readonly #toldOut = new ToldOut();
   readonly #watchers = new Set<() => void>();
 
   private constructor(readonly parts: SessionParts) {
@@ -166,13 +167,13 @@ export class MeshSession {
     this.#tickCount++;
     if (this.#row.standing === "out") return;
     if (this.#engine.hasFailed) {
-      if (this.#tickCount % healTicks === 0) void this.#heal();
+      if (this.#tickCount % healTicks === 0) void this.heal();
       return;
     }
     this.#engine.feed({ kind: "tick" });
     if (this.#tickCount % wordTicks !== 0) return;
     this.#speak();
-    this.#listenForRefusals();
+    this.#toldOut.look(this.links, this.parts.services.clock.monotonicMs());
   }
 
   async submit(scope: Scope, command: Command, signal?: AbortSignal): Promise<Submitted> {
@@ -258,7 +259,8 @@ export class MeshSession {
   }
 
   #standing(): ClusterStanding["standing"] {
-    if (this.#row.standing === "out" || this.#isToldOut()) return "out";
+    const isToldOut = this.#toldOut.isOut(this.parts.services.clock.monotonicMs());
+    if (this.#row.standing === "out" || isToldOut) return "out";
     const self = this.#isBelieved ? memberOf(this.state, this.parts.node) : undefined;
     return self === undefined || self.standing === "joining" ? "joining" : "member";
   }
@@ -324,8 +326,12 @@ export class MeshSession {
     const known = this.#liveOthers().map(({ node, contact, epoch }) =>
       knownMember(node, contact, epoch),
     );
+    // Members change with every renewal of a lease; where they are seldom does.
+    const text = JSON.stringify(known);
+    if (text === this.#knownText) return;
     try {
       this.parts.book.know(known, appliedIndex);
+      this.#knownText = text;
       this.#row = { ...this.#row, seenIndex: appliedIndex, recordedIndex: appliedIndex };
     } catch (error) {
       log.warning("the mesh's members could not be written down", { error });
@@ -373,15 +379,15 @@ export class MeshSession {
     });
   }
 
-  async #heal(): Promise<void> {
-    if (this.#isHealing) return;
+  /** Tries whether a disk that failed takes writes again; nothing where it did not fail. */
+  async heal(): Promise<void> {
+    if (this.#isHealing || !this.#engine.hasFailed || this.#links === null) return;
     this.#isHealing = true;
     const { disk, home, receipts } = this.parts.services;
     try {
       if ((await disk.freeBytes(home.root)) < roomMinimumBytes) return;
       // A key that was rotated meanwhile is read again.
       await receipts.open();
-      if (this.#links === null) return;
       this.#failure = null;
       this.#row = this.parts.book.row() ?? this.#row;
       this.#isBelieved = false;
@@ -393,38 +399,8 @@ export class MeshSession {
       this.#isHealing = false;
     }
   }
-
-  /** Others may know of an eviction that this node's own log never told it. */
-  #listenForRefusals(): void {
-    const links = this.links;
-    const isUp = links.some(({ state }) => state === "connected" || state === "degraded");
-    const isTold = links.some(
-      ({ state, reason }) => state === "refused" && reason?.code === "member_unknown",
-    );
-    if (isUp || !isTold) this.#refusedSinceMs = null;
-    else this.#refusedSinceMs ??= this.parts.services.clock.monotonicMs();
-  }
-
-  #isToldOut(): boolean {
-    if (this.#refusedSinceMs === null) return false;
-    return this.parts.services.clock.monotonicMs() - this.#refusedSinceMs >= toldOutMs;
-  }
 }
 
 function linkMember({ node, contact, epoch, key }: Member): LinkMember {
   return { ...knownMember(node, contact, epoch), key };
-}
-
-/** The value, or the signal's reason where it aborts first. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(signal.reason as Error);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }

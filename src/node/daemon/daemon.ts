@@ -258,12 +258,15 @@ export class Daemon implements DaemonControl {
     const { services, options } = this;
     if (options.peer === null) return null;
     const { listenPeers } = await import("#src/surface/peer/listen.ts");
+    const { BlobDoor } = await import("#src/surface/peer/blobs.ts");
     const { isolate } = this.#children;
+    const onBug = (error: unknown) => log.error("bug at the door for other nodes", { error });
+    const audience = () => this.#cluster?.audience ?? null;
     const parts = {
-      ...{ services, tls },
+      ...{ services, tls, onBug },
       answer: peerAnswers({ registry: options.registry, services, isolate }),
       draining: () => this.#isDraining,
-      onBug: (error: unknown) => log.error("bug at the door for other nodes", { error }),
+      blobs: new BlobDoor({ services, audience, onBug }),
       links: () => this.#cluster?.wires ?? null,
     };
     const book = new MeshBook(services.store);
@@ -313,7 +316,7 @@ export class Daemon implements DaemonControl {
         return ["the store cannot be written (disk_full)"];
       // Asks for the right to write and gives it back; a home that turned read-only has none.
       this.services.store.transaction(() => {});
-      return this.#cluster?.whyNotReady() ?? [];
+      return (await this.#cluster?.whyNotReady()) ?? [];
     } catch (error) {
       // Anyone may ask for readiness, so the code stands for a message that names paths.
       const code = error instanceof Refusal ? error.code : "bug";

@@ -1,20 +1,17 @@
 import type { CommandContext } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { callDaemon } from "#src/surface/socket/client.ts";
 import { buildInfo } from "../build.ts";
-import type { JoinLine } from "./control.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import type { DaemonRequest } from "./daemon-options.ts";
 import type { Daemon } from "./daemon.ts";
 import { durationMs } from "./duration.ts";
+import { joinFacts, joinLineSignal } from "./join-facts.ts";
 import type { OpenLog } from "./log.ts";
 import { pageLink } from "./page-link.ts";
 
 /** How long a daemon that is just starting is waited for, where the home is taken. */
 const otherStartMs = 2_000;
 const lookMs = 50;
-/** How long the line that joins others may take before the daemon is told of without it. */
-const joinLineMs = 5_000;
 
 /** A daemon that ran to its end, or the one that has this home already. */
 export type Ran =
@@ -77,39 +74,12 @@ async function tell(daemon: Daemon, { services, emit, signal }: CommandContext):
   const { file, nodeId, epoch } = daemon;
   const { canAsk } = services.interaction;
   const page = canAsk ? pageLink(services.home, file.url) : null;
-  const join = canAsk ? await daemon.joinLine(within(joinLineMs, signal)).catch(() => null) : null;
+  const join = canAsk ? await daemon.joinLine(joinLineSignal(signal)).catch(() => null) : null;
   emit({
     ...{ type: "listening", nodeId, epoch, pid: file.pid, url: file.url, page },
     ...joinFacts(join),
   });
 }
-
-/** As results and events carry a join line. */
-export function joinFacts(join: JoinLine | null) {
-  return {
-    join: join?.line ?? null,
-    joinPlace: join?.place ?? null,
-    addresses: join === null ? [] : [...join.addresses],
-  };
-}
-
-/** Asks a running daemon for its join line; null where it gives none. */
-export async function joinLineOf(
-  { socket }: DaemonFile,
-  signal: AbortSignal,
-): Promise<JoinLine | null> {
-  try {
-    const options = { signal: within(joinLineMs, signal), emit() {} };
-    const answer = await callDaemon(socket, "cluster/join-line", {}, options);
-    return (answer as { readonly join: JoinLine | null }).join;
-  } catch {
-    // A daemon of another version, or one that stops: its address is told without the line.
-    return null;
-  }
-}
-
-const within = (ms: number, signal: AbortSignal) =>
-  AbortSignal.any([signal, AbortSignal.timeout(ms)]);
 
 /** A bug nobody caught ends the daemon, before it goes on with what may be wrong; its log says which. */
 function endOnBug(log: OpenLog): void {

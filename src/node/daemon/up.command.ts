@@ -5,7 +5,7 @@ import type { JoinLine } from "./control.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import { checkHost, daemonOptions, wordsOf } from "./daemon-options.ts";
 import { isLoopback, pageLink } from "./page-link.ts";
-import { joinFacts, joinLineOf, runDaemon } from "./run-daemon.ts";
+import { joinFacts, joinLineOf } from "./join-facts.ts";
 
 const result = v.object({
   state: v.picklist(["running", "started", "stopped"]),
@@ -50,6 +50,7 @@ defineCommand({
       const started = await startDetached(home, wordsOf(request), clock, signal);
       return readyState("started", started, context);
     }
+    const { runDaemon } = await import("./run-daemon.ts");
     const { state, file } = await runDaemon(request, context);
     if (state === "running") return readyState("running", file, context);
     return { ...stateOf(state, file, context, null), page: null };
