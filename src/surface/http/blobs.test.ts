@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blobPath } from "#src/artifact/layout.ts";
 import { digestBytes } from "#src/codec/digest.ts";
-import { rangeOf } from "./blobs.ts";
+import { rangeOf } from "../blob-answer.ts";
 import { openTestDoor, problemIn, until, type TestDoor } from "./http.fixture.ts";
 
 let door: TestDoor;

@@ -13,6 +13,7 @@ import { ownFacts } from "#src/peer/own-facts.ts";
 import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
 import { documentMaximumBytes, readCanonical } from "#src/peer/signed-document.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { type BlobDoor, blobsPath } from "./blobs.ts";
 import { Guest, wireOfGuest, type GuestSocket } from "./guest.ts";
 import { closeCodes, peerLimits, peerPath, type PeerLimits } from "./limits.ts";
 import type { WireDoor } from "./wire.ts";
@@ -33,6 +34,8 @@ export interface PeerListenerParts {
   readonly limits?: Partial<PeerLimits>;
   /** Who takes the connections of members that become links; null while nobody does. */
   links?(): WireDoor | null;
+  /** Who gives members the blobs of this home; without it, nobody does. */
+  readonly blobs?: BlobDoor;
 }
 
 export interface PeerListener {
@@ -49,7 +52,8 @@ const lookMs = 500;
 /**
  * Opens the door for other nodes at one address: WebSocket over TLS, one document a message, answered
  * as on a pipe. Each end first signs the other's question together with the certificate of the
- * connection, so that neither talks through a stranger. Anything but the upgrade is refused bare.
+ * connection, so that neither talks through a stranger. Beside it members get blobs; anything else is
+ * refused bare.
  *
  * Refusals: `port_taken`, `address_unavailable`.
  */
@@ -71,8 +75,10 @@ export function listenPeers(
       maxRequestBodySize: 1024,
       error: () => new Response(null, { status: 500 }),
       fetch(request, self) {
-        const isPeer = new URL(request.url).pathname === peerPath;
-        if (!isPeer) return new Response(null, { status: 404 });
+        const { pathname } = new URL(request.url);
+        if (pathname.startsWith(blobsPath) && parts.blobs !== undefined)
+          return parts.blobs.answer(request);
+        if (pathname !== peerPath) return new Response(null, { status: 404 });
         if (self.upgrade(request, { data: door.guest() })) return;
         return new Response(null, { status: 426, headers: { upgrade: "websocket" } });
       },
