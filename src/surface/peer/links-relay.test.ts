@@ -67,6 +67,16 @@ describe("C-8 a relay through a member that both sides reach", () => {
     for (const node of [a, b, relay]) expect(node.bugs).toEqual([]);
   });
 
+  test("C-6 a node that stops says so through the relay too", async () => {
+    const [a, b] = await three();
+    await until("the two are linked", () => isLinked(a, b));
+    const startedMs = performance.now();
+    await a.stop();
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    await until("the other knows", () => b.view(a)!.path === null, 1_000);
+    expect(b.reached.at(-1)).toBe(`-${a.id}`);
+  });
+
   test("C-8 what is large arrives whole, and what is small does not wait for it", async () => {
     const [a, b] = await three();
     await until("the two are linked", () => isLinked(a, b));

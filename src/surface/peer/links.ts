@@ -185,16 +185,24 @@ class LinkSet implements OpenLinks {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    this.#relays?.stop();
     this.#isStopped = true;
     this.#stopped.abort(new Refusal("interrupted", "the links end", "call again"));
-    const ends = [...this.#links.values()].map((link) => link.end("stopping"));
+    const links = [...this.#links.values()];
+    const relayed = links.filter((link) => link.view().path === "relayed");
+    // What goes through others leaves while the links to them stand.
+    if (relayed.length > 0) await this.#end(relayed);
+    this.#relays?.stop();
     this.#links.clear();
     for (const strand of this.#strangers) strand.refuse(unknownMember(strand.wire.node));
+    await this.#end(links.filter((link) => !relayed.includes(link)));
+  }
+
+  async #end(links: readonly MemberLink[]): Promise<void> {
+    const ends = links.map((link) => link.end("stopping"));
     const late = new AbortController();
     const patience = this.parts.services.clock.sleep(stopMs, late.signal).catch(() => {});
     await Promise.race([Promise.all(ends), patience]);
-    late.abort(new Error("all links have ended"));
+    late.abort(new Error("the links have ended"));
   }
 
   #look(): void {

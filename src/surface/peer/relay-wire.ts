@@ -99,11 +99,15 @@ export class RelayWire implements Wire {
     if (this.#isOver) return;
     this.#carry(new Uint8Array(0));
     this.#finish(false);
+    const isQueued = this.#sealing.push(async () => this.receiver?.ended());
+    if (!isQueued) this.receiver?.ended();
   }
 
   /** The other end does not answer: the relay is left out for a while. */
   drop(): void {
+    if (this.#isOver) return;
     this.#finish(true);
+    this.receiver?.ended();
   }
 
   /** The relay is gone, the other end has ended it, or what came was not what it sent. */
