@@ -12,6 +12,11 @@ import {
 import type { PullLimits, PullRequest } from "./pull-request.ts";
 import type { ArtifactParts } from "./parts.ts";
 
+/** How often it is looked whether a holder has room for another request. */
+const chooseMs = 5;
+/** The longest time between two requests for a chunk that only one holder may have. */
+const retryMaximumMs = 4_000;
+
 /** Asks holders for blobs and believes none of them. */
 export class Fetching {
   readonly holders: readonly RankedHolder[];
@@ -27,9 +32,12 @@ export class Fetching {
   /** The manifest from the first holder that has the true one. Refused with `artifact_unavailable`. */
   async manifest(): Promise<NamedManifest> {
     const { artifact } = this.request;
-    for (;;) {
-      const ranked = chooseHolder(this.holders, artifact);
-      if (ranked === null) throw this.unavailable(artifact);
+    for (let wait = 0; ;) {
+      const ranked = this.#choose(artifact);
+      if (ranked === null) {
+        await this.parts.clock.sleep(chooseMs, this.request.signal);
+        continue;
+      }
       const outcome = await this.#ask(ranked, artifact, async (asking) => {
         const bytes = await ranked.holder.fetchManifest(artifact, manifestBytesMaximum, asking);
         if (digestBytes(bytes) !== artifact) throw lied(ranked.holder.name, artifact);
@@ -37,6 +45,7 @@ export class Fetching {
       });
       // Bytes of the right digest that are no manifest are nobody's lie: no holder has others.
       if (outcome !== null) return parseManifest(outcome);
+      await this.#pause(ranked, artifact, wait++);
     }
   }
 
@@ -47,10 +56,9 @@ export class Fetching {
   async chunk({ digest }: ChunkPlace, into: Uint8Array): Promise<void> {
     for (let wait = 0; ;) {
       this.request.signal.throwIfAborted();
-      if (!this.holders.some((each) => each.mayHave(digest))) throw this.unavailable(digest);
-      const ranked = chooseHolder(this.holders, digest);
+      const ranked = this.#choose(digest);
       if (ranked === null) {
-        await this.parts.clock.sleep(5, this.request.signal);
+        await this.parts.clock.sleep(chooseMs, this.request.signal);
         continue;
       }
       const startedMs = this.parts.clock.monotonicMs();
@@ -63,10 +71,23 @@ export class Fetching {
         ranked.gave(into.byteLength, this.parts.clock.monotonicMs() - startedMs);
         return;
       }
-      const hasOther = this.holders.some((each) => each !== ranked && each.mayHave(digest));
-      if (!hasOther && ranked.mayHave(digest))
-        await this.parts.clock.sleep(this.limits.retryMs * 2 ** wait++, this.request.signal);
+      await this.#pause(ranked, digest, wait++);
     }
+  }
+
+  /** Whom to ask now; null while all who may have it have enough to do. Refused with `artifact_unavailable`. */
+  #choose(digest: Digest): RankedHolder | null {
+    if (!this.holders.some((each) => each.mayHave(digest))) throw this.unavailable(digest);
+    return chooseHolder(this.holders, digest, this.parts.clock.monotonicMs());
+  }
+
+  /** Waits before the only holder that may have a blob is asked again. */
+  async #pause(asked: RankedHolder, digest: Digest, times: number): Promise<void> {
+    if (asked.failures === 0) return;
+    const hasOther = this.holders.some((each) => each !== asked && each.mayHave(digest));
+    if (hasOther || !asked.mayHave(digest)) return;
+    const ms = Math.min(this.limits.retryMs * 2 ** times, retryMaximumMs);
+    await this.parts.clock.sleep(ms, this.request.signal);
   }
 
   /** Asks under watch; null where it was refused, which is noted against the holder. */
@@ -92,6 +113,7 @@ export class Fetching {
       ranked.failed(
         digest,
         isKnown ? (reason as Refusal) : holderFailed(ranked.holder.name, String(error)),
+        this.parts.clock.monotonicMs(),
       );
       if (!wasDropped && ranked.dropped !== null) this.request.onDropped?.(ranked.report());
       return null;
@@ -106,7 +128,7 @@ export class Fetching {
     const said = holders.map(({ holder, reason }) => reason ?? `${holder} has not got it`);
     return new Refusal(
       "artifact_unavailable",
-      `nobody gave ${digest}: ${said.length === 0 ? "no holder was named" : said.join("; ")}`,
+      `nobody gave ${digest}: ${said.length === 0 ? "no holder was named, and no member of the mesh is known to have it" : said.join("; ")}`,
       "what came is kept; pull again, naming other holders with --from",
       { digest, holders },
     );

@@ -4,6 +4,11 @@ import type { Holder } from "./holder.ts";
 
 /** Failures in a row after which a holder is asked for nothing more in this pull. */
 export const failureMaximum = 3;
+/** A holder that says for so long that it is busy, and gives nothing meanwhile, has failed. */
+export const busyMaximumMs = 60_000;
+/** How long a busy holder is let be: this, then twice that, up to the maximum. */
+const restMs = 100;
+const restMaximumMs = 4_000;
 /** Requests open at one holder. */
 const requestMaximum = 8;
 
@@ -23,6 +28,11 @@ export class RankedHolder {
   bytes = 0;
   requests = 0;
   failures = 0;
+  #busySinceMs: number | null = null;
+  #restUntilMs = 0;
+  #restCount = 0;
+  /** Requests it is given at once: fewer while it is busy. */
+  #width = requestMaximum;
   dropped: Refusal | null = null;
   #lastFailure: Refusal | null = null;
   /** Milliseconds per byte, smoothed; null before the first chunk. */
@@ -36,8 +46,8 @@ export class RankedHolder {
     return (this.#pace ?? 0) * (this.requests + 1);
   }
 
-  canTake(digest: Digest): boolean {
-    return this.mayHave(digest) && this.requests < requestMaximum;
+  canTake(digest: Digest, nowMs: number): boolean {
+    return this.mayHave(digest) && this.requests < this.#width && nowMs >= this.#restUntilMs;
   }
 
   mayHave(digest: Digest): boolean {
@@ -48,25 +58,39 @@ export class RankedHolder {
     this.chunks += 1;
     this.bytes += byteCount;
     this.failures = 0;
+    this.#busySinceMs = null;
+    this.#restCount = 0;
+    this.#width = Math.min(requestMaximum, this.#width + 1);
     const pace = Math.max(elapsedMs, 0.01) / Math.max(byteCount, 1);
     this.#pace = this.#pace === null ? pace : 0.7 * this.#pace + 0.3 * pace;
   }
 
   /**
    * What a refusal means: without the blob it is only not asked for it again; a lie or a wrong certificate
-   * ends its part at once, other failures and silences do when they come several times in a row.
+   * ends its part at once, other failures and silences do when they come several times in a row. A busy one
+   * is let be for a while and gets half as many requests at once.
    */
-  failed(digest: Digest, refusal: Refusal): void {
+  failed(digest: Digest, refusal: Refusal, nowMs: number): void {
     if (refusal.code === "artifact_unknown") {
       this.#lacking.add(digest);
       return;
     }
-    this.failures += 1;
     this.#lastFailure = refusal;
+    if (refusal.code === "holder_busy") return this.#rest(refusal, nowMs);
+    this.failures += 1;
     // Whoever fails is slow as well, so the others are asked first.
     this.#pace = (this.#pace ?? 0.001) * 4;
     const isFinal = refusal.code === "holder_lied" || refusal.code === "holder_pin_wrong";
     if (isFinal || this.failures >= failureMaximum) this.dropped = refusal;
+  }
+
+  #rest(refusal: Refusal, nowMs: number): void {
+    this.#busySinceMs ??= nowMs;
+    if (nowMs - this.#busySinceMs > busyMaximumMs) this.dropped = refusal;
+    // Of several requests that were under way, one counts.
+    if (nowMs < this.#restUntilMs) return;
+    this.#width = Math.max(1, Math.floor(this.#width / 2));
+    this.#restUntilMs = nowMs + Math.min(restMs * 2 ** this.#restCount++, restMaximumMs);
   }
 
   report(): HolderReport {
@@ -79,13 +103,14 @@ export class RankedHolder {
   }
 }
 
-/** The best holder to ask for a chunk now; null while those that may have it are busy. */
+/** The best holder to ask for a chunk now; null while those that may have it have enough to do. */
 export function chooseHolder(
   holders: readonly RankedHolder[],
   digest: Digest,
+  nowMs: number,
 ): RankedHolder | null {
   let best: RankedHolder | null = null;
   for (const each of holders)
-    if (each.canTake(digest) && (best === null || each.cost() < best.cost())) best = each;
+    if (each.canTake(digest, nowMs) && (best === null || each.cost() < best.cost())) best = each;
   return best;
 }

@@ -15,7 +15,8 @@ export interface Asking {
  * asks checks every byte. Implementations for the network stand in `node`.
  *
  * Both requests are refused with `artifact_unknown` where it has not got the blob, with `holder_failed` where it
- * cannot be reached or breaks off, and with `holder_lied` where the length alone is wrong.
+ * cannot be reached or breaks off, with `holder_busy` where it says that it has too much to do, and with
+ * `holder_lied` where the length alone is wrong.
  */
 export interface Holder {
   /** For people and receipts; carries no secret. */
@@ -78,6 +79,15 @@ export function holderFailed(holder: string, reason: string): Refusal {
     `${holder}: ${reason}`,
     "check the address, or name another holder",
     { holder, reason },
+  );
+}
+
+export function holderBusy(holder: string): Refusal {
+  return new Refusal(
+    "holder_busy",
+    `${holder} gives to as many as it can`,
+    "it is asked again by itself; name another holder as well",
+    { holder },
   );
 }
 

@@ -1,5 +1,6 @@
 import {
   Gathered,
+  holderBusy,
   holderFailed,
   holderLacks,
   wrongLength,
@@ -16,6 +17,8 @@ export interface HttpHolderOptions {
   readonly base: URL;
   readonly name: string;
   readonly token?: string | null;
+  /** The `authorization` header, instead of a token. */
+  authorization?(): string;
   /** SHA-256 of the certificate, for a holder whose certificate no authority signed. */
   readonly pin?: string | null;
   /** The socket it is reached through. */
@@ -51,14 +54,15 @@ export class HttpHolder implements Holder {
   }
 
   async #get(kind: BlobKind, digest: Digest, sizeBytes: number, asking: Asking): Promise<Response> {
-    const { base, token, pin, socket } = this.options;
+    const { base, pin, socket } = this.options;
+    const authorization = this.#authorization();
     const tls = pin ? await (this.#tls ??= this.#pinned(pin)) : null;
     const response = await this.#try(asking, () =>
       fetch(new URL(`blobs/${digest}`, base), {
         headers: {
           "accept-encoding": "identity",
           range: `bytes=0-${sizeBytes - 1}`,
-          ...(token ? { authorization: `Bearer ${token}` } : {}),
+          ...(authorization === null ? {} : { authorization }),
         },
         redirect: "error",
         decompress: false,
@@ -70,7 +74,14 @@ export class HttpHolder implements Holder {
     if (response.status === 200 || response.status === 206) return response;
     await response.body?.cancel();
     if (response.status === 404) throw holderLacks(this.name, kind, digest);
+    if (response.status === 503) throw holderBusy(this.name);
     throw holderFailed(this.name, `it answers with HTTP status ${response.status}`);
+  }
+
+  #authorization(): string | null {
+    const { token, authorization } = this.options;
+    if (authorization !== undefined) return authorization();
+    return token ? `Bearer ${token}` : null;
   }
 
   #pinned(pin: string): Promise<PinnedTls> {

@@ -68,6 +68,12 @@ export const artifactCodes = {
     true,
     "A holder could not be reached, broke off, or answered with an error that the message names.",
   ),
+  holder_busy: entry(
+    15,
+    503,
+    true,
+    "A holder gives blobs to as many as it can at once. A pull asks it for less at a time and goes on; it gives up when the holder stays so for long.",
+  ),
   holder_pin_wrong: entry(
     12,
     502,
