@@ -225,5 +225,7 @@ describe("C-8 peers", () => {
     expect(error).toContain("near on eth7");
     expect(out).toMatch(/member\s+10\.0\.0\.9:7420\s+2 s ago/);
     expect(out).toMatch(/stranger\s+no address/);
+    // It does what the mesh does not say of itself.
+    expect(error).toContain("cluster posture --discovery named-interface");
   });
 });

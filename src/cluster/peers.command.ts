@@ -27,6 +27,8 @@ defineCommand({
     seen: v.nullable(
       v.strictObject({
         interfaceName: v.string(),
+        /** Whether the mesh says of itself that members look for others so. */
+        isDeclared: v.boolean(),
         nodes: v.array(
           v.strictObject({
             node: v.string(),
@@ -70,6 +72,10 @@ defineCommand({
         `near on ${seen.interfaceName}: ${seen.nodes.length === 0 ? "nobody" : ""}`.trim(),
       );
       for (const line of seenLines(seen.nodes)) screen.print(line);
+      if (!seen.isDeclared)
+        screen.note(
+          "the mesh says that discovery is off: `psionic cluster posture --discovery named-interface`",
+        );
     },
   }),
 });
@@ -79,5 +85,6 @@ function seenRows(seen: SeenNodes | null, state: MeshState) {
   const nodes = seen.nodes.map(({ places, ...node }) => ({
     ...{ ...node, places: [...places], shortId: shortId(node.node, state) },
   }));
-  return { interfaceName: seen.interfaceName, nodes };
+  const isDeclared = state.posture.discovery === "named-interface";
+  return { interfaceName: seen.interfaceName, isDeclared, nodes };
 }

@@ -109,11 +109,23 @@ interface PeerRequest {
 async function checkPeer(request: PeerRequest, { services, signal, emit }: CommandContext) {
   const { diagnosePeer } = await import("#src/surface/peer/diagnose.ts");
   const { peer, token, ...wanted } = request;
+  await haveIdentity(services);
   const place = parseAddress(peer);
   const tell = (check: v.InferOutput<typeof checkShape>) => emit({ type: "check", ...check });
   const probe = token === undefined ? {} : await probeOf(token, request, services, tell);
   const checks = await diagnosePeer(services, { place, ...wanted, ...probe }, { signal }, tell);
   return { passed: true, checks, machine: {} };
+}
+
+/** A node says who it is on the way: one that is about to join for the first time becomes somebody here. */
+async function haveIdentity(services: Services): Promise<void> {
+  try {
+    await services.identity.open();
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "identity_absent") throw error;
+    services.lock();
+    await services.identity.openOrCreate();
+  }
 }
 
 /** What a token asks for; one that cannot be read fails at the step of its name. */
