@@ -328,11 +328,12 @@ export class MeshSession {
     );
     // Members change with every renewal of a lease; where they are seldom does.
     const text = JSON.stringify(known);
-    if (text === this.#knownText) return;
     try {
-      this.parts.book.know(known, appliedIndex);
+      if (text === this.#knownText) this.parts.book.recordTo(appliedIndex);
+      else this.parts.book.know(known, appliedIndex);
+      const seenIndex = text === this.#knownText ? this.#row.seenIndex : appliedIndex;
       this.#knownText = text;
-      this.#row = { ...this.#row, seenIndex: appliedIndex, recordedIndex: appliedIndex };
+      this.#row = { ...this.#row, seenIndex, recordedIndex: appliedIndex };
     } catch (error) {
       log.warning("the mesh's members could not be written down", { error });
     }
