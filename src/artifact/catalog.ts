@@ -45,6 +45,16 @@ export class Catalog {
       .map((row) => String(row["digest"]));
   }
 
+  /** Of the artifacts that are whole, the newest first. */
+  wholeDigests(count: number): Digest[] {
+    return this.store()
+      .all(
+        "SELECT digest FROM artifact WHERE is_whole = 1 ORDER BY since_ms DESC, digest LIMIT ?",
+        count,
+      )
+      .map((row) => String(row["digest"]));
+  }
+
   put({ digest, manifest }: NamedManifest, origin: Origin, sinceMs: number, isWhole = true): void {
     this.store().run(
       `INSERT INTO artifact (digest, title, media_type, size_bytes, chunk_count, file_count, origin, since_ms, is_whole)

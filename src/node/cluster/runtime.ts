@@ -30,6 +30,7 @@ import { requestAdmission, type JoinRequest } from "./request-admission.ts";
 import { MeshBook, knownMember } from "./mesh-book.ts";
 import { MeasuredNode } from "./measured-node.ts";
 import { ClusterRecords } from "./records.ts";
+import { Residency } from "./residency.ts";
 import { clusterTuning, MeshSession, patienceMs } from "./session.ts";
 
 const log = getLogger(["psionic", "cluster"]);
@@ -68,6 +69,7 @@ export class ClusterRuntime implements ClusterService {
   readonly #records: ClusterRecords;
   readonly #desk: AdmissionDesk;
   readonly #measured: MeasuredNode;
+  readonly #residency: Residency;
   readonly #stopped = new AbortController();
   #epoch: number;
   #session: MeshSession | null = null;
@@ -89,6 +91,10 @@ export class ClusterRuntime implements ClusterService {
       ...{ services, isReady: () => parts.isReady() },
       skewMs: () => this.#skewMs(),
     });
+    this.#residency = new Residency({
+      ...{ services, node: parts.node, mesh: () => this.#ownMesh() },
+      submit: (command, signal) => this.submit("self", command, signal),
+    });
     this.#desk = new AdmissionDesk({
       ...{ services, records: this.#records, node: parts.node },
       session: () => this.#opened,
@@ -102,6 +108,7 @@ export class ClusterRuntime implements ClusterService {
     this.#beating = Promise.all([
       beat(this.parts.services.clock, this.#stopped.signal, () => this.#session?.tick()),
       this.#measured.run(this.#stopped.signal),
+      this.#residency.run(this.#stopped.signal),
     ]).then(() => {});
   }
 
@@ -279,6 +286,14 @@ export class ClusterRuntime implements ClusterService {
     } finally {
       this.#isChanging = false;
     }
+  }
+
+  /** The state that has this node as a live member; null while there is none. */
+  #ownMesh(): MeshState | null {
+    const session = this.#session;
+    if (session === null || !session.isBelieved || session.row.standing === "out") return null;
+    const self = memberOf(session.state, this.parts.node);
+    return self !== undefined && isLive(self) ? session.state : null;
   }
 
   #foldedAt(index: number) {

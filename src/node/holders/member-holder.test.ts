@@ -5,6 +5,7 @@ import { blobPath } from "#src/artifact/layout.ts";
 import { verifyArtifacts } from "#src/artifact/verify.ts";
 import { sealTicket, ticketHeader } from "#src/peer/blob-ticket.ts";
 import { makeCertificate, type TlsIdentity } from "#src/peer/certificate.ts";
+import { until } from "#src/surface/http/http.fixture.ts";
 import { BlobDoor } from "#src/surface/peer/blobs.ts";
 import { listenPeers, type PeerListener } from "#src/surface/peer/listen.ts";
 import { MemberHolder } from "./member-holder.ts";
@@ -212,7 +213,7 @@ describe("W-5 blobs between members", () => {
     };
     const header = greedy.header(source.node);
     const pending = held.map(() => ask(header));
-    while (reading < 8) await Bun.sleep(1);
+    await until(() => reading === 8, "all places are taken");
     expect((await ask(header)).status).toBe(503);
     expect((await ask(source.header(source.node))).status).toBe(200);
     for (const { resolve } of held) resolve();
