@@ -20,6 +20,8 @@ const graceMs = 2_500;
 /** Pause before a member is tried again whose wire did not hold, doubled each time up to the longest. */
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
+/** A member that no neighbour reaches is looked for so often. */
+const searchMs = 250;
 /** A wire that held for so long makes earlier failures forgotten. */
 const steadyMs = 10_000;
 
@@ -151,8 +153,12 @@ export class RelayWires implements RelayCarrier {
   }
 
   #open(node: string): void {
-    const route = this.parts.book.routeTo(node, this.parts.nowMs());
-    if (route !== null) this.#attach({ node, ...route }, true);
+    const nowMs = this.parts.nowMs();
+    const route = this.parts.book.routeTo(node, nowMs);
+    if (route !== null) return void this.#attach({ node, ...route }, true);
+    // In a large mesh that fell apart, many are looked for that nobody reaches.
+    const failureCount = this.#retries.get(node)?.failureCount ?? 0;
+    this.#retries.set(node, { failureCount, notBeforeMs: nowMs + searchMs });
   }
 
   /** Null where the mesh does not say by which key the member is known, or too many wires are open. */
