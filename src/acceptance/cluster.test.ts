@@ -185,6 +185,62 @@ describe("C-1 joining", () => {
   );
 });
 
+describe("C-6 leaving", () => {
+  test(
+    "C-6 who leaves has a mesh of its own again, and joins anew, in the foreground and without a door",
+    async () => {
+      await using one = new Member("one");
+      await using two = new Member("two");
+      await mesh(one, two);
+      const { mesh: theirs } = await one.status();
+      expect((await one.json("cluster", "leave"))["code"]).toBe("member_standing_wrong");
+      expect((await two.run("cluster", "leave")).status).toBe(0);
+      const own = await two.status();
+      expect(own.mesh).not.toBe(theirs);
+      expect(own).toMatchObject({ leader: own.node.node, node: { taking: "member" } });
+      expect(await one.nodes()).toHaveLength(1);
+      expect((await one.run("node", "label", "self", "is=alone")).status).toBe(0);
+      expect((await two.run("down")).status).toBe(0);
+      const { line } = await one.call<{ line: string }>("token", "create");
+      const words = [...line.split(" ").slice(1), "--port", "0", "--no-peers"];
+      const child = await two.start(...words);
+      await until("both see both", async () => (await one.sees(2)) && (await two.sees(2)));
+      child.kill("SIGTERM");
+      const said = await child.stderr.text();
+      await child.exited;
+      expect({ status: child.exitCode, said }).toMatchObject({ status: 0 });
+      expect(said).toContain("it has 2 members now");
+      await until("it said farewell", async () =>
+        (await one.nodes()).some(({ standing }) => standing === "draining"),
+      );
+    },
+    2 * minutes,
+  );
+
+  test(
+    "I-1 a member whose key is rotated stays one",
+    async () => {
+      await using one = new Member("one");
+      await using two = new Member("two");
+      await mesh(one, two);
+      const before = await two.json("identity", "show");
+      expect((await two.run("identity", "rotate")).status).toBe(0);
+      const after = await two.json("identity", "show");
+      expect(after["publicKey"]).not.toBe(before["publicKey"]);
+      await until("the mesh knows the new key", async () => {
+        const shown = await one.json("node", "show", String(after["nodeId"]));
+        return JSON.stringify(shown).includes(String(after["publicKey"]));
+      });
+      await until("both see both", async () => (await one.sees(2)) && (await two.sees(2)));
+      expect((await two.run("node", "label", "self", "key=new")).status).toBe(0);
+      await kill(two);
+      await two.open();
+      await until("both see both", async () => (await one.sees(2)) && (await two.sees(2)));
+    },
+    2 * minutes,
+  );
+});
+
 describe("C-5 members that die and come back", () => {
   test(
     "C-5 C-6 either of two is killed and comes back by itself, with everything that was decided",
