@@ -1,8 +1,11 @@
 import * as v from "valibot";
+import type { Screen, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 import { showBytes } from "./byte-size.ts";
 import { claimLifetimeMs } from "./holds.ts";
 import { artifactParameter } from "./parameter-entries.ts";
+import type { Shelf } from "./shelf.ts";
 
 /** Rows of a list; more is for a program, which asks for one at a time. */
 const listMaximum = 10_000;
@@ -29,24 +32,46 @@ const pullRow = v.strictObject({
   updatedMs: v.number(),
 });
 
+/** An artifact that members of the mesh say they hold. */
+const meshRow = v.strictObject({
+  artifact: v.string(),
+  /** Node ids; this node's own is among them where the mesh knows that it holds it. */
+  holders: v.array(v.string()),
+  isHere: v.boolean(),
+  /** This home's names for it. */
+  names: v.array(v.string()),
+});
+
 defineCommand({
   name: "artifact/list",
-  summary: "Artifacts of this home, their names, and pulls that have not ended.",
+  summary: "Artifacts of this home or of the mesh, their names, and pulls that have not ended.",
   access: "member",
   flow: "artifact",
-  parameters: v.strictObject({}),
+  parameters: v.strictObject({
+    mesh: v.optional(
+      v.pipe(
+        v.boolean(),
+        v.description("what the members of the mesh hold, as they say, and who they are"),
+      ),
+      false,
+    ),
+  }),
   result: v.strictObject({
     artifacts: v.array(artifactRow),
     pulls: v.array(pullRow),
     usedBytes: v.number(),
+    /** Null where it was not asked for. */
+    mesh: v.nullable(v.array(meshRow)),
   }),
-  examples: ["psionic artifact list"],
-  async run(_parameters, { services }) {
+  examples: ["psionic artifact list", "psionic artifact list --mesh"],
+  async run({ mesh }, { services, signal }) {
     const shelf = await services.artifacts.open();
-    const names = Map.groupBy(shelf.pointers.all(), ({ artifact }) => artifact);
+    const pointers = Map.groupBy(shelf.pointers.all(), ({ artifact }) => artifact);
+    const namesOf = (artifact: string) => (pointers.get(artifact) ?? []).map(({ name }) => name);
     return {
+      mesh: mesh ? await meshRows(services, shelf, namesOf, signal) : null,
       artifacts: shelf.catalog.all(listMaximum).map((row) => ({
-        ...{ artifact: row.digest, names: (names.get(row.digest) ?? []).map(({ name }) => name) },
+        ...{ artifact: row.digest, names: namesOf(row.digest) },
         ...{ title: row.title, mediaType: row.mediaType, sizeBytes: row.sizeBytes },
         ...{ chunks: row.chunkCount, files: row.fileCount, origin: row.origin },
         ...{ sinceMs: row.sinceMs, isWhole: row.isWhole },
@@ -62,7 +87,8 @@ defineCommand({
     };
   },
   view: (screen) => ({
-    result({ artifacts, pulls, usedBytes }) {
+    result({ artifacts, pulls, usedBytes, mesh }) {
+      if (mesh !== null) return showMesh(screen, mesh);
       if (artifacts.length + pulls.length === 0)
         return screen.note("no artifacts yet; `psionic artifact add` keeps a file or folder");
       screen.note(`${"DIGEST".padEnd(12)}  ${"SIZE".padStart(8)}  FILES  NAMES`);
@@ -96,6 +122,8 @@ defineCommand({
     artifact: v.string(),
     names: v.array(v.string()),
     isWhole: v.boolean(),
+    /** Members of the mesh that say they hold it; null where no daemon knows of a mesh. */
+    holders: v.nullable(v.array(v.string())),
     manifest: v.strictObject({
       format: v.string(),
       mediaType: v.string(),
@@ -107,23 +135,79 @@ defineCommand({
     }),
   }),
   examples: ["psionic artifact show shakespeare/hf"],
-  async run({ artifact: words }, { services }) {
+  async run({ artifact: words }, { services, signal }) {
     const shelf = await services.artifacts.open();
     const artifact = shelf.catalog.resolve(words);
+    const holders = await holdersOf(services, artifact, signal);
     const { manifest } = await shelf.manifest(artifact);
     const pointers = shelf.pointers.all().filter((pointer) => pointer.artifact === artifact);
     const isWhole = shelf.catalog.get(artifact)?.isWhole ?? false;
-    return { artifact, names: pointers.map(({ name }) => name), isWhole, manifest };
+    const names = pointers.map(({ name }) => name);
+    return { artifact, names, isWhole, holders, manifest };
   },
   view: (screen) => ({
-    result({ artifact, names, isWhole, manifest }) {
+    result({ artifact, names, isWhole, holders, manifest }) {
       const { sizeBytes, chunks, chunkBytes, mediaType, title, files } = manifest;
       screen.print(`artifact ${artifact}${isWhole ? "" : "  (not whole here)"}`);
       if (title !== undefined) screen.print(`title    ${title}`);
       screen.print(`type     ${mediaType}`);
       screen.print(`size     ${sizeBytes} bytes in ${chunks.length} chunks of ${chunkBytes}`);
       for (const name of names) screen.print(`name     ${name}`);
+      for (const holder of holders ?? []) screen.print(`holder   ${holder}`);
       for (const file of files ?? []) screen.print(`file     ${file.path}  ${file.sizeBytes}`);
     },
   }),
 });
+
+/** Refused with `daemon_absent` where nobody knows of a mesh. */
+async function meshRows(
+  services: Services,
+  shelf: Shelf,
+  namesOf: (artifact: string) => string[],
+  signal: AbortSignal,
+): Promise<v.InferOutput<typeof meshRow>[]> {
+  const known = await services.artifacts.residency(null, signal);
+  if (known === null)
+    throw new Refusal(
+      "daemon_absent",
+      "a node knows what its mesh holds while its daemon runs, and none has this home",
+      "`psionic up --detach` starts one",
+      { home: services.home.root },
+    );
+  return known.artifacts.map(({ artifact, holders }) => ({
+    ...{ artifact, holders: [...holders], names: namesOf(artifact) },
+    isHere: shelf.catalog.get(artifact)?.isWhole ?? false,
+  }));
+}
+
+/** What the mesh says is an extra: a daemon that cannot tell keeps nobody from looking at an artifact. */
+async function holdersOf(
+  { artifacts }: Services,
+  artifact: string,
+  signal: AbortSignal,
+): Promise<string[] | null> {
+  try {
+    const known = await artifacts.residency(artifact, signal);
+    return known === null ? null : known.artifacts.flatMap(({ holders }) => [...holders]);
+  } catch (error) {
+    if (error instanceof Refusal) return null;
+    throw error;
+  }
+}
+
+/** Characters of a node id, as lists show it. */
+const shortLength = 9;
+
+function showMesh(screen: Screen, rows: readonly v.InferOutput<typeof meshRow>[]): void {
+  if (rows.length === 0) return screen.note("no member holds an artifact");
+  screen.note(`${"DIGEST".padEnd(12)}  HERE  HOLDERS`);
+  for (const { artifact, isHere, holders, names } of rows)
+    screen.print(
+      [
+        artifact.slice(0, 12),
+        (isHere ? "yes" : "–").padEnd(4),
+        holders.map((node) => node.slice(0, shortLength)).join(" "),
+        ...names,
+      ].join("  "),
+    );
+}

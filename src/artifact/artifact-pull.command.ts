@@ -37,7 +37,7 @@ defineCommand({
         v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(2_000))),
         v.maxLength(holderMaximum),
         v.description(
-          "who holds it: http(s)://HOST:PORT, with #sha256=… a pinned certificate, s3://BUCKET/PREFIX, a socket, a folder or home; may stand several times",
+          "who holds it: http(s)://HOST:PORT, with #sha256=… a pinned certificate, s3://BUCKET/PREFIX, a socket, a folder or home; may stand several times; without it, the members of the mesh",
         ),
       ),
       [],
@@ -62,15 +62,18 @@ defineCommand({
     holders: v.array(holderReport),
   }),
   examples: [
+    `psionic artifact pull ${"0123456789abcdef".repeat(4)}`,
     `psionic artifact pull ${"0123456789abcdef".repeat(4)} --from http://127.0.0.1:7421 --token-file token`,
   ],
   async run({ digest, from, tokenFile, name, quota }, { services, emit, signal }) {
     const { pullArtifact } = await import("./pull.ts");
     const tokenOf = await readTokens(services, from, tokenFile);
-    const holders = await Promise.all(
-      from.map((each) => services.artifacts.openHolder(each, tokenOf)),
-    );
     await ensureIdentity(services);
+    const { artifacts } = services;
+    const holders =
+      from.length === 0
+        ? await artifacts.openMembers(digest, signal)
+        : await Promise.all(from.map((each) => artifacts.openHolder(each, tokenOf)));
     const shelf = await services.artifacts.open();
     return pullArtifact(shelf, {
       ...{ artifact: digest, holders, name: name ?? null, signal },

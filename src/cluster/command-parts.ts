@@ -4,7 +4,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { nameMaximum } from "./bounds.ts";
 import type { Command } from "./event.ts";
 import type { ClusterService, Submitted } from "./services.ts";
-import type { Member, MeshState } from "./state.ts";
+import type { Member } from "./state.ts";
 
 /** The running cluster. Refused with `daemon_absent` in a process that is no daemon. */
 export function clusterOf({ cluster, home }: Pick<Services, "cluster" | "home">): ClusterService {
@@ -55,7 +55,10 @@ export function findMember(cluster: Pick<ClusterService, "standing" | "state">, 
 const shortLength = 9;
 
 /** The beginning of a node id that no other member's id has. */
-export function shortId(node: string, { members }: Pick<MeshState, "members">): string {
+export function shortId(
+  node: string,
+  { members }: { readonly members: readonly Pick<Member, "node">[] },
+): string {
   const others = members.filter((each) => each.node !== node);
   let length = shortLength;
   while (length < node.length && others.some((each) => each.node.startsWith(node.slice(0, length))))

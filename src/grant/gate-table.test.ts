@@ -24,7 +24,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ plan: "member", digest: "member", execute: "member" },
   ...{ "artifact/list": "member", "artifact/show": "member" },
   ...{ nodes: "member", "node/show": "member", peers: "member", "token/list": "member" },
-  ...{ "cluster/status": "member", "cluster/digest": "member" },
+  ...{ "cluster/status": "member", "cluster/digest": "member", "cluster/residency": "member" },
   // Takes the machine's time, or shows who did what.
   ...{ sample: "trusted", replay: "trusted", sim: "trusted" },
   ...{ "receipt/list": "trusted", "receipt/show": "trusted" },

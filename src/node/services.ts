@@ -56,16 +56,17 @@ export function compose(options: {
   const grantParts = {
     ...{ store: openedStore, clock: machineClock, receipts, trust, journal: openedJournal },
   };
+  const findSocket = async () => {
+    const { findRunningDaemon } = await import("./daemon/daemon-file.ts");
+    return (await findRunningDaemon(home))?.socket ?? null;
+  };
   const services: Services = {
     clock: machineClock,
     random: machineRandom,
     disk: machineDisk,
     processes,
     programs: processes,
-    async findSocket() {
-      const { findRunningDaemon } = await import("./daemon/daemon-file.ts");
-      return (await findRunningDaemon(home))?.socket ?? null;
-    },
+    findSocket,
     get store() {
       return openedStore();
     },
@@ -81,7 +82,7 @@ export function compose(options: {
     },
     artifacts: artifactService({
       ...{ disk: machineDisk, clock: machineClock, random: machineRandom, receipts, environment },
-      ...{ directory: home.artifacts, store: openedStore, journal: openedJournal },
+      ...{ directory: home.artifacts, store: openedStore, journal: openedJournal, findSocket },
     }),
     configuration: openConfiguration(home, environment, registry),
     machine: thisMachine,
