@@ -155,7 +155,7 @@ export class ClusterRuntime implements ClusterService {
       const code = session.failure instanceof Refusal ? session.failure.code : "bug";
       return [`the mesh's log cannot be written (${code})`];
     }
-    if (session.standing().standing === "out")
+    if (session.taking === "out")
       return ["this node is no member of its mesh any more (cluster_out)"];
     return [];
   }
@@ -388,7 +388,7 @@ export class ClusterRuntime implements ClusterService {
 
   /** How far this clock is from the coordinator's, as the link to it measured. */
   #skewMs(): number {
-    const { leader = null } = this.#session?.standing() ?? {};
+    const leader = this.#session?.replica.core.leader;
     const link = this.links().find(({ node }) => node === leader);
     return Math.round(link?.clockSkewMs ?? 0);
   }

@@ -218,12 +218,12 @@ describe("C-3 a mesh of two", () => {
     expect(dialled(two)).toEqual([one.node]);
     // Killed before it heard anything it still knows.
     await two.stop();
-    network.members.clear();
+    network.members.delete(two.node);
     await two.start();
     expect(dialled(two)).toEqual([one.node]);
     await tickUntil(network, [one, two], () => isReady(two, two));
     await one.stop();
-    network.members.clear();
+    network.members.delete(one.node);
     await one.start();
     expect(dialled(one)).toEqual([two.node]);
     expect(one.session.standing().standing).toBe("member");

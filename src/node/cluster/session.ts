@@ -4,7 +4,7 @@ import { nodeMessageKinds, type NodeMessage } from "#src/cluster/node-message.ts
 import { MeshFold } from "#src/cluster/mesh-fold.ts";
 import { memberOf } from "#src/cluster/members.ts";
 import { ClusterNode } from "#src/cluster/node.ts";
-import { defaultVoterMaximum } from "#src/cluster/duties.ts";
+import { defaultVoterMaximum } from "#src/cluster/placing.ts";
 import type { Command, Contact, Scope } from "#src/cluster/event.ts";
 import type { ClusterStanding, Submitted } from "#src/cluster/services.ts";
 import { isLive, type Member, type MeshState } from "#src/cluster/state.ts";
@@ -17,7 +17,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { tickMs } from "./beat.ts";
 import { Engine, type Answer } from "./engine.ts";
 import { emptyLog, sparesOf } from "./empty-log.ts";
-import { knownMember, type MeshBook, type MeshRow } from "./mesh-book.ts";
+import { knownMember, type KnownMember, type MeshBook, type MeshRow } from "./mesh-book.ts";
 import { MemberWords, type NodeMeasure, type Word } from "./member-words.ts";
 import type { ClusterRecords } from "./records.ts";
 import { refusalOf } from "./refusal-of.ts";
@@ -66,7 +66,7 @@ export class MeshSession {
   #row: MeshRow;
   #members: MeshState["members"] | null = null;
   #isBelieved = false;
-  #knownText = "";
+  #othersText = "";
   #tickCount = 0;
   #failure: unknown = null;
   #isHealing = false;
@@ -146,6 +146,11 @@ export class MeshSession {
   /** True where others of the mesh are live. */
   get hasOthers(): boolean {
     return this.#liveOthers().length > 0;
+  }
+
+  /** Whether this node takes part, which costs nothing to ask. */
+  get taking(): ClusterStanding["standing"] {
+    return this.#standing();
   }
 
   standing(): ClusterStanding {
@@ -311,7 +316,6 @@ export class MeshSession {
     const self = memberOf(this.state, this.parts.node);
     // A lone founder's log is empty of members until it has founded.
     if (self === undefined || !isLive(self)) return this.#goOut();
-    this.#links.setMembers(this.#liveOthers().map(linkMember));
     this.#know(appliedIndex);
   }
 
@@ -320,19 +324,19 @@ export class MeshSession {
     return members.filter((member) => isLive(member) && member.node !== this.parts.node);
   }
 
-  /** A home that starts again dials those it knew before it has read the log. */
+  /** Links follow the members, and so does what a home that starts again dials before it has read the log. */
   #know(appliedIndex: number): void {
-    if (this.#engine.hasFailed) return;
-    const known = this.#liveOthers().map(({ node, contact, epoch }) =>
-      knownMember(node, contact, epoch),
-    );
+    const others = this.#liveOthers().map(linkMember);
     // Members change with every renewal of a lease; where they are seldom does.
-    const text = JSON.stringify(known);
+    const text = JSON.stringify(others);
+    const isSame = text === this.#othersText;
+    if (!isSame) this.#links?.setMembers(others);
+    if (this.#engine.hasFailed) return;
     try {
-      if (text === this.#knownText) this.parts.book.recordTo(appliedIndex);
-      else this.parts.book.know(known, appliedIndex);
-      const seenIndex = text === this.#knownText ? this.#row.seenIndex : appliedIndex;
-      this.#knownText = text;
+      if (isSame) this.parts.book.recordTo(appliedIndex);
+      else this.parts.book.know(others.map(withoutKey), appliedIndex);
+      const seenIndex = isSame ? this.#row.seenIndex : appliedIndex;
+      this.#othersText = text;
       this.#row = { ...this.#row, seenIndex, recordedIndex: appliedIndex };
     } catch (error) {
       log.warning("the mesh's members could not be written down", { error });
@@ -400,6 +404,11 @@ export class MeshSession {
       this.#isHealing = false;
     }
   }
+}
+
+/** A key that was rotated meanwhile would be wrong; a link learns it by itself. */
+function withoutKey({ key: _key, ...member }: LinkMember): KnownMember {
+  return member;
 }
 
 function linkMember({ node, contact, epoch, key }: Member): LinkMember {
