@@ -7,10 +7,12 @@ import type { Services } from "#src/command/define.ts";
 import { meshIdOf } from "#src/grant/mesh.ts";
 import type { LinkHandlers, LinkMember, Links } from "#src/peer/link.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
+import type { Clock } from "#src/port/clock.ts";
 import type { Store } from "#src/port/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { noInteraction } from "../no-interaction.ts";
 import { compose } from "../services.ts";
+import { tickMs } from "./beat.ts";
 import { MeshBook } from "./mesh-book.ts";
 import { ClusterRecords } from "./records.ts";
 import { founderRoles } from "./runtime.ts";
@@ -44,6 +46,8 @@ export class FakeNetwork {
   readonly handlers = new Map<string, LinkHandlers>();
   readonly members = new Map<string, readonly LinkMember[]>();
   readonly cut = new Set<string>();
+  /** Time that went by in ticks, on top of the machine's own. */
+  passedMs = 0;
   #waiting: (() => void)[] = [];
 
   links(node: string, handlers: LinkHandlers): Links {
@@ -100,6 +104,7 @@ export class SessionHome implements AsyncDisposable {
     home.store = new FaultyStore(base.store);
     home.services = Object.create(base, {
       store: { value: home.store, enumerable: true },
+      clock: { value: home.#clock(base.clock), enumerable: true },
     }) as Services;
     home.node = nodeId;
     home.key = log.author.key.publicKey;
@@ -110,6 +115,16 @@ export class SessionHome implements AsyncDisposable {
       monotonicMs: () => performance.now(),
     });
     return home;
+  }
+
+  /** As many ticks as are made, as much time has gone by. */
+  #clock({ wallMs, monotonicMs, sleep }: Clock): Clock {
+    const { network } = this;
+    return {
+      wallMs: () => wallMs() + network.passedMs,
+      monotonicMs: () => monotonicMs() + network.passedMs,
+      sleep,
+    };
   }
 
   get session(): MeshSession {
@@ -158,6 +173,7 @@ export async function tickUntil(
 ): Promise<void> {
   for (let count = 0; !holds(); count++) {
     if (count >= tickMaximum) throw new Error(`waited in vain for ${tickMaximum} ticks`);
+    network.passedMs += tickMs;
     for (const home of homes) home.session.tick();
     network.deliver();
     // What waits for an answer goes on in microtasks, the disk's answers in macrotasks.

@@ -29,15 +29,15 @@ function newcomerOf(home: SessionHome, founder: SessionHome, changes: Partial<Ne
   return {
     ...{ mesh: founder.session.row.mesh, node: home.node, key: home.key, epoch: home.epoch + 1 },
     ...{ roles: [...roles], version: meshVersion, contact: home.contact, claims: [] },
-    ...{ token: "door", secret, clockMs: Date.now() },
+    ...{ token: "door", secret, clockMs: Math.floor(home.services.clock.wallMs()) },
     ...changes,
   };
 }
 
 /** What `join` does, without a connection. */
-async function join(home: SessionHome, founder: SessionHome): Promise<void> {
+async function join(home: SessionHome, founder: SessionHome, token = "door"): Promise<void> {
   const { mesh, index, members, ...told } = await deskOf(founder).admit(
-    newcomerOf(home, founder),
+    newcomerOf(home, founder, { token }),
     false,
     signal,
   );
@@ -59,7 +59,6 @@ async function pair(network: FakeNetwork): Promise<[SessionHome, SessionHome]> {
   await makeToken(one);
   await join(two, one);
   await tickUntil(network, homes, () => isReady(one, two) && isReady(two, one));
-  await tickUntil(network, homes, () => one.session.standing().voters.length === 2);
   return [one, two];
 }
 
@@ -110,7 +109,8 @@ describe("C-1 a mesh of one", () => {
     expect(home.session.failure).toMatchObject({ code: "disk_full" });
     expect(await codeOf(makeToken(home, "other"))).toBe("disk_full");
     home.store.isFull = false;
-    await tickUntil(network, [home], () => home.session.failure === null);
+    await home.session.heal();
+    expect(home.session.failure).toBeNull();
     await makeToken(home, "third");
     expect(home.session.state.tokens.map(({ token }) => token)).toContain("third");
     const { appliedIndex } = home.session.replica;
@@ -256,15 +256,21 @@ describe("C-3 a mesh of two", () => {
     const [one, two] = await pair(network);
     await using first = one;
     await using second = two;
+    await using third = await SessionHome.open(network);
     const homes = [first, second];
-    const leaver = first.session.isLeader ? first : second;
-    const stayer = leaver === first ? second : first;
+    await makeToken(first, "third");
+    await join(third, first, "third");
+    const all = [...homes, third];
+    await tickUntil(network, all, () => first.session.standing().voters.length === 3);
+    const leaver = all.find(({ session }) => session.isLeader)!;
+    const others = all.filter((home) => home !== leaver);
     const gone = leaver.session.farewell(5_000);
-    await tickUntil(network, homes, () => stayer.session.isLeader);
+    await tickUntil(network, all, () => others.some(({ session }) => session.isLeader));
     await gone;
-    expect(memberOf(stayer.session.state, leaver.node)?.standing).toBe("draining");
+    const [stayer] = others;
+    expect(memberOf(stayer!.session.state, leaver.node)?.standing).toBe("draining");
     await leaver.stop();
     await leaver.start();
-    await tickUntil(network, homes, () => isReady(stayer, leaver));
+    await tickUntil(network, all, () => isReady(stayer!, leaver));
   });
 });
