@@ -184,10 +184,15 @@ describe("W-5 blobs between members", () => {
     const pulled = await puller.home.pull(added.digest, [puller.asks(source, places)]);
     expect(pulled.fetchedChunks).toBe(chunkCount);
     expect(other.requestCount).toBe(0);
-    const nowhere = puller.asks(source, []);
     await using later = await TestMember.open();
-    const refusal = await refusalOf(() => later.home.pull(added.digest, [nowhere]));
-    expect(refusal?.message).toContain("no address");
+    for (const wrong of [
+      [],
+      ["", " ", "a b:1", "[", "user:word@host:1", "host:1/path", "h:1#x", "h:99999"],
+    ]) {
+      const holders = [puller.asks(source, wrong)];
+      const refusal = await refusalOf(() => later.home.pull(added.digest, holders));
+      expect(refusal?.message).toContain("no address");
+    }
   });
 
   test("W-5 who asks for too much at once is told to wait, and the pull goes on", async () => {

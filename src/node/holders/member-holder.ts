@@ -17,6 +17,14 @@ export interface MemberHolderOptions {
 /** What another address of the same member may do better. */
 const placeCodes: ReadonlySet<string> = new Set(["holder_failed", "holder_pin_wrong"]);
 
+/** Members say themselves where they are reached: what is no plain address is passed over. */
+function baseOf(place: string): URL | null {
+  const text = `https://${place}/`;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isPlain = url !== null && url.origin + url.pathname === url.href;
+  return isPlain && url.pathname === "/" ? url : null;
+}
+
 /** Another member of the mesh, at the port where members meet: whichever of its addresses answers. */
 export class MemberHolder implements Holder {
   readonly name: string;
@@ -26,13 +34,11 @@ export class MemberHolder implements Holder {
 
   constructor({ node, places, certificate, authorization }: MemberHolderOptions) {
     this.name = node;
-    this.#places = places.map(
-      (place) =>
-        new HttpHolder({
-          ...{ base: new URL(`https://${place}/`), name: node, pin: certificate },
-          authorization,
-        }),
-    );
+    this.#places = places.flatMap((place) => {
+      const base = baseOf(place);
+      if (base === null) return [];
+      return [new HttpHolder({ base, name: node, pin: certificate, authorization })];
+    });
   }
 
   fetchManifest(digest: Digest, maximumBytes: number, asking: Asking): Promise<Uint8Array> {
@@ -45,7 +51,7 @@ export class MemberHolder implements Holder {
 
   async #anywhere<T>(asking: Asking, ask: (place: HttpHolder) => Promise<T>): Promise<T> {
     const first = this.#best;
-    let failure: Refusal = holderFailed(this.name, "it has no address: it only dials others");
+    let failure: Refusal = holderFailed(this.name, "it has no address that can be asked");
     for (let tried = 0; tried < this.#places.length; tried++) {
       const index = (first + tried) % this.#places.length;
       try {
