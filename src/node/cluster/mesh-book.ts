@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Contact } from "#src/cluster/event.ts";
+import type { Member } from "#src/cluster/state.ts";
 import type { LinkMember } from "#src/peer/link.ts";
 import type { Store } from "#src/port/store.ts";
 
@@ -31,6 +32,16 @@ const knownSchema = v.strictObject({
 export function knownMember(node: string, contact: Contact, epoch: number): KnownMember {
   const { places, certificate, box } = contact;
   return { node, places, certificate, box, epoch };
+}
+
+/** The member as a link to it needs it. */
+export function linkMember({ node, contact, epoch, key }: Member): LinkMember {
+  return { ...knownMember(node, contact, epoch), key };
+}
+
+/** A key that was rotated meanwhile would be wrong; a link learns it by itself. */
+export function withoutKey({ key: _key, ...member }: LinkMember): KnownMember {
+  return member;
 }
 
 /** What a node remembers of its mesh beside the log. Every change is durable when it returns. */

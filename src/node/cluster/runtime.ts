@@ -26,6 +26,7 @@ import { AdmissionDesk } from "./admission-desk.ts";
 import { askMember } from "./ask-member.ts";
 import { beat } from "./beat.ts";
 import { foldedAt } from "./fold-again.ts";
+import { refuseBound } from "./refuse-bound.ts";
 import { requestAdmission, type JoinRequest } from "./request-admission.ts";
 import { MeshBook, knownMember } from "./mesh-book.ts";
 import { MeasuredNode } from "./measured-node.ts";
@@ -207,7 +208,7 @@ export class ClusterRuntime implements ClusterService {
       const before = this.standing();
       if (before.mesh === request.token.mesh && before.standing === "member")
         return this.#alreadyJoined(before);
-      this.#refuseOthers(before, request.token.mesh);
+      refuseBound(before, this.state(), this.#opened.row.founder, request.token.mesh);
       // Who is out comes back in a later epoch than the one that was evicted.
       if (before.standing === "out") this.#epoch = this.parts.advanceEpoch();
       const admitted = await requestAdmission(
@@ -370,35 +371,10 @@ export class ClusterRuntime implements ClusterService {
     return { mesh, founder: owner, index: appliedIndex, members: live, host: node };
   }
 
-  #refuseOthers({ mesh, standing, node }: ClusterStanding, wanted: string): void {
-    const others = this.state().members.filter((each) => isLive(each) && each.node !== node);
-    const isOwn = this.#opened.row.founder === node;
-    const isBound = standing === "member" && others.length > 0;
-    if (mesh === wanted && isOwn) throw ownMesh(mesh);
-    if (!isBound) return;
-    throw new Refusal(
-      "cluster_member",
-      `this node is a member of the mesh ${mesh}, with ${others.length} other${others.length === 1 ? "" : "s"}`,
-      isOwn
-        ? "it founded that mesh: the others leave it first (`psionic cluster leave` there)"
-        : "`psionic cluster leave` takes it out of that one first",
-      { mesh, others: others.length },
-    );
-  }
-
   /** How far this clock is from the coordinator's, as the link to it measured. */
   #skewMs(): number {
     const leader = this.#session?.replica.core.leader;
     const link = this.links().find(({ node }) => node === leader);
     return Math.round(link?.clockSkewMs ?? 0);
   }
-}
-
-function ownMesh(mesh: string): Refusal {
-  return new Refusal(
-    "cluster_member",
-    `${mesh} is this node's own mesh`,
-    "type the line on the machine that is to join it",
-    { mesh },
-  );
 }

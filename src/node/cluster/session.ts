@@ -12,12 +12,12 @@ import type { Services } from "#src/command/define.ts";
 import { LogStore } from "#src/log/log-store.ts";
 import { defaultSessionMaximum } from "#src/log/sessions.ts";
 import type { Tuning } from "#src/log/state.ts";
-import type { LinkHandlers, LinkMember, Links, LinkView } from "#src/peer/link.ts";
+import type { LinkHandlers, Links, LinkView } from "#src/peer/link.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { tickMs } from "./beat.ts";
 import { Engine, type Answer } from "./engine.ts";
 import { emptyLog, sparesOf } from "./empty-log.ts";
-import { knownMember, type KnownMember, type MeshBook, type MeshRow } from "./mesh-book.ts";
+import { linkMember, withoutKey, type MeshBook, type MeshRow } from "./mesh-book.ts";
 import { MemberWords, type NodeMeasure, type Word } from "./member-words.ts";
 import type { ClusterRecords } from "./records.ts";
 import { refusalOf } from "./refusal-of.ts";
@@ -28,7 +28,7 @@ const log = getLogger(["psionic", "cluster"]);
 
 /** For a local network: a leader's loss is noticed within two seconds. */
 export const clusterTuning: Tuning = {
-  heartbeatTicks: 4,
+  heartbeatTicks: 5,
   electionTicks: 10,
   entriesPerMessage: 32,
 };
@@ -404,13 +404,4 @@ export class MeshSession {
       this.#isHealing = false;
     }
   }
-}
-
-/** A key that was rotated meanwhile would be wrong; a link learns it by itself. */
-function withoutKey({ key: _key, ...member }: LinkMember): KnownMember {
-  return member;
-}
-
-function linkMember({ node, contact, epoch, key }: Member): LinkMember {
-  return { ...knownMember(node, contact, epoch), key };
 }
