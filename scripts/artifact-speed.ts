@@ -15,6 +15,7 @@ import { makeCertificate } from "#src/node/holders/certificate.fixture.ts";
 import { openHolder } from "#src/node/holders/open-holder.ts";
 import { noInteraction } from "#src/node/no-interaction.ts";
 import { compose } from "#src/node/services.ts";
+import { machineFigures, timed, writeNoise } from "./artifact-figures.ts";
 
 const { signal } = new AbortController();
 const shelfOf = async (home: string) => {
@@ -37,12 +38,6 @@ async function serve(home: string): Promise<void> {
   process.stdout.write(`https://127.0.0.1:${server.port}#sha256=${pin}\n`);
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startMs = performance.now();
-  await work();
-  return (performance.now() - startMs) / 1_000;
-}
-
 async function measure(megabytes: number, rounds: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "psionic-speed-"));
   const sizeBytes = megabytes * 1_000_000;
@@ -50,14 +45,7 @@ async function measure(megabytes: number, rounds: number): Promise<void> {
   const source = join(folder, "blob");
   const child = { kill: () => {} };
   try {
-    const piece = crypto.getRandomValues(new Uint8Array(50_000));
-    const writer = Bun.file(source).writer();
-    for (let written = 0; written < sizeBytes; written += piece.length) {
-      new DataView(piece.buffer).setFloat64(0, written);
-      void writer.write(piece.slice(0, Math.min(piece.length, sizeBytes - written)));
-      await writer.flush();
-    }
-    await writer.end();
+    await writeNoise(source, sizeBytes);
     const { shelf, composition } = await shelfOf(join(folder, "holder"));
     const request = { location: source, name: "speed", quotaBytes: null, signal };
     let artifact = "";
@@ -77,20 +65,7 @@ async function measure(megabytes: number, rounds: number): Promise<void> {
     const { value } = await server.stdout.getReader().read();
     const address = new TextDecoder().decode(value).trim();
     for (let round = 1; round <= rounds; round++) {
-      const bytes = new Uint8Array(await Bun.file(source).slice(0, 256_000_000).arrayBuffer());
-      const hashing = await timed(async () =>
-        new Bun.CryptoHasher("sha256").update(bytes).digest(),
-      );
-      const copying = await timed(async () => {
-        const copied = Bun.spawn(
-          ["dd", `if=${source}`, `of=${source}.copy`, "bs=4M", "conv=fsync"],
-          {
-            stderr: "ignore",
-          },
-        );
-        await copied.exited;
-      });
-      rmSync(`${source}.copy`);
+      const { hashRate, copyRate } = await machineFigures(source);
       const home = join(folder, `round-${round}`);
       const target = await shelfOf(home);
       const { disk } = target.composition.services;
@@ -101,11 +76,9 @@ async function measure(megabytes: number, rounds: number): Promise<void> {
       const used = process.cpuUsage(before);
       target.composition.close();
       rmSync(home, { recursive: true });
-      const hashRate = bytes.byteLength / hashing;
-      const copyRate = sizeBytes / copying;
       const pullRate = sizeBytes / pulling;
       console.log(
-        `round ${round}: pull ${rate(pulling)}, SHA-256 ${Math.round(hashRate / 1e6)} MB/s (${(pullRate / hashRate).toFixed(2)} of it), copy with fsync ${rate(copying)} (${(pullRate / copyRate).toFixed(2)} of it); the puller used ${used.user / 1e6} s of user and ${used.system / 1e6} s of system time`,
+        `round ${round}: pull ${rate(pulling)}, SHA-256 ${Math.round(hashRate / 1e6)} MB/s (${(pullRate / hashRate).toFixed(2)} of it), copy with fsync ${Math.round(copyRate / 1e6)} MB/s (${(pullRate / copyRate).toFixed(2)} of it); the puller used ${used.user / 1e6} s of user and ${used.system / 1e6} s of system time`,
       );
     }
   } finally {
