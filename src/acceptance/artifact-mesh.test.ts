@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jsonLines } from "./binary.ts";
 import { DaemonHome, lives, until } from "./daemon.fixture.ts";
+import { askSocket } from "./storm-doors.fixture.ts";
 
 /** Three daemons on this machine are one mesh, and move artifacts between them without being told where from. */
 
@@ -124,8 +125,12 @@ describe("W-5 C-7 artifacts of a mesh", () => {
       expect(Object.fromEntries(counts)).toEqual({
         ...{ [one.node]: 1, [two.node]: 1, [three.node]: 0 },
       });
+      // A daemon that is asked to pull does so itself.
+      const asked = await askSocket(three.path, "artifact/pull", { digest: artifact });
+      expect(asked).toMatchObject({ kind: "result", result: { fetchedChunks: 4 } });
+      await one.sees(artifact, one, two, three);
       expect((await two.run("artifact", "gc", "--grace", "0s")).status).toBe(0);
-      await three.sees(artifact, one);
+      await three.sees(artifact, one, three);
     },
     2 * minute,
   );

@@ -58,4 +58,28 @@ describe("W-5 tickets for blobs", () => {
     const words = ["", "Bearer abc", "Psionic ", "Psionic a b", `Psionic ${"a".repeat(4_000)}`];
     for (const header of [...shapes, ...words]) expect(codeOf(header)).toBe("envelope_malformed");
   });
+
+  test("W-5 5,000 torn headers give nothing but refusals", () => {
+    const whole = ticketHeader(seal());
+    let state = 1;
+    const draw = (below: number) =>
+      ((state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 8) % below;
+    const letters = 'ABCxyz019-_ ={}"\u0000\u00e9';
+    const counts: Record<string, number> = {};
+    for (let times = 0; times < 5_000; times++) {
+      const place = 8 + draw(whole.length - 8);
+      const letter = letters[draw(letters.length)]!;
+      const rest = whole.slice(place + (draw(2) === 0 ? 1 : draw(40)));
+      const torn = whole.slice(0, place) + letter + rest;
+      // The last letter of base64 has bits that stand for nothing, and a letter may be drawn again.
+      const isSame = Buffer.from(torn.slice(8), "base64url").equals(
+        Buffer.from(whole.slice(8), "base64url"),
+      );
+      const outcome = codeOf(torn);
+      if (!isSame) expect(outcome).not.toBe(alice.nodeId);
+      counts[outcome] = (counts[outcome] ?? 0) + 1;
+    }
+    expect(counts["envelope_malformed"]).toBeGreaterThan(1_000);
+    expect(counts["envelope_forged"]).toBeGreaterThan(20);
+  });
 });
