@@ -53,5 +53,5 @@ test("C-1 every code in it is one of the program's, and the names of standings a
 
 test("C-4 it says of two nodes what the program says", () => {
   const shown = text.replaceAll(/\s+/g, " ");
-  expect(shown).toContain(survivalText(2, 2).replaceAll(/\s+/g, " "));
+  expect(shown).toContain(survivalText(1, 2).replaceAll(/\s+/g, " "));
 });

@@ -5,6 +5,7 @@ import { bodyMaximum, type Input, type Outcome, type Replica } from "#src/log/re
 import type { Event, Request } from "./event.ts";
 import type { NodeFlaw } from "./node-flaw.ts";
 import type { NodeMessage, NodeOutcome } from "./node-message.ts";
+import type { PartingDenial } from "./parting.ts";
 
 /** Commands and reads of one node that the coordinator works on at once; those beyond are refused as busy. */
 export const senderMaximum = 32;
@@ -19,6 +20,8 @@ export interface CoordinatorParts {
   readonly wallMs: () => number;
   readonly flaw: NodeFlaw | null;
   readonly core: Replica["core"];
+  /** Why a leader does not take an event now: it is denied, or another is to lead first. */
+  readonly judge: (event: Event) => PartingDenial | "hand-over" | null;
   /** Gives the log an input and takes its effects over. */
   readonly step: (input: Input) => void;
   readonly reply: (reply: Reply) => void;
@@ -51,7 +54,15 @@ export class Coordinator {
         message: `${from} asks in the name of ${request.author}`,
         hint: "A node asks for itself alone.",
       });
-    const body = this.#bodyOf(request);
+    const event = this.#stamped(request);
+    const judged = core.role === "leader" ? this.#parts.judge(event) : null;
+    if (judged === "hand-over")
+      return this.#parts.reply({
+        ...{ to: from, ticket },
+        outcome: { kind: "refused", reason: "not_leader", leader: "" },
+      });
+    if (judged !== null) return this.#deny(from, ticket, judged.code, judged);
+    const body = canonicalText(event);
     if (body.length > bodyMaximum)
       return this.#deny(from, ticket, "event_malformed", {
         message: `The command has ${body.length} characters; ${bodyMaximum} are allowed`,
@@ -117,14 +128,13 @@ export class Coordinator {
     to: string,
     ticket: number,
     code: string,
-    words: { readonly message: string; readonly hint: string },
+    { message, hint }: { readonly message: string; readonly hint: string },
   ): void {
-    this.#parts.reply({ to, ticket, outcome: { kind: "denied", code, ...words } });
+    this.#parts.reply({ to, ticket, outcome: { kind: "denied", code, message, hint } });
   }
 
-  #bodyOf(request: Request): string {
+  #stamped(request: Request): Event {
     const { wallMs, core } = this.#parts;
-    const event: Event = { ...request, timeMs: Math.max(0, Math.floor(wallMs())), term: core.term };
-    return canonicalText(event);
+    return { ...request, timeMs: Math.max(0, Math.floor(wallMs())), term: core.term };
   }
 }

@@ -1,29 +1,27 @@
-import type { Membership, Place } from "#src/log/entry.ts";
 import type { Command, Fence } from "./event.ts";
 import { memberOf } from "./members.ts";
-import { authorityDigest, isLive, type Member, type MeshState } from "./state.ts";
+import {
+  candidatesOf,
+  isReadyCoordinator,
+  keepsMajority,
+  placingOf,
+  type LogView,
+  type Placing,
+} from "./placing.ts";
+import { authorityDigest, isLive, type Member } from "./state.ts";
 
-/** Those who decide, unless the caller says otherwise. */
-export const defaultVoterMaximum = 7;
 /** Orders that a coordinator gives in one round of its duties. */
 export const orderMaximumPerRound = 4;
-/** Entries that a learner may lack and still be taken for one that has caught up. */
-export const catchUpMaximum = 64;
 
 /** What a leader looks at. */
-export interface DutyView {
-  readonly id: string;
-  readonly mesh: MeshState;
+export interface DutyView extends LogView {
   /** The leader's own clock, which counts for the whole mesh. */
   readonly nowMs: number;
   /** Since when it leads, by the same clock. */
   readonly ledSinceMs: number;
   readonly term: number;
-  readonly commitIndex: number;
-  readonly membership: Membership;
-  /** The last index that each other node of the log surely has. */
-  readonly matches: ReadonlyMap<string, number>;
-  readonly voterMaximum: number;
+  /** Whether it was asked to put or let itself out of the mesh, for which another must lead. */
+  readonly isParting: boolean;
   /** Whom it had lead last, which came to nothing if it still leads; empty for nobody. */
   readonly lastHeir: string;
 }
@@ -32,7 +30,7 @@ export interface DutyView {
 export interface Duties {
   readonly orders: readonly Command[];
   /** One change of those who keep the log: there is never a second under way. */
-  readonly placing: { readonly id: string; readonly place: Place } | null;
+  readonly placing: Placing | null;
   /** Whether another is to lead. */
   readonly isHandedOver: boolean;
 }
@@ -46,19 +44,36 @@ const nothing: Duties = { orders: [], placing: null, isHandedOver: false };
 export function dutiesOf(view: DutyView): Duties {
   const own = memberOf(view.mesh, view.id);
   if (own === undefined) return nothing;
-  if (own.standing !== "ready") return { ...nothing, isHandedOver: isGoing(own) };
+  const isForGood = view.isParting || !isLive(own) || hasDrained(own, view);
+  if (isForGood && heirOf(view) === null) return { ...nothing, placing: heirPlacingOf(view) };
+  if (isForGood || own.standing !== "ready")
+    return { ...nothing, isHandedOver: isForGood || isGoing(own) };
   const orders = own.roles.includes("coordinator") ? ordersOf(view) : [];
-  const members = new Map(view.mesh.members.map((member) => [member.node, member]));
-  return { orders, placing: placingOf(view, members), isHandedOver: false };
+  return { orders, placing: placingOf(view), isHandedOver: false };
+}
+
+/** A leader that goes for good and decides alone makes another a voter first, and then has it lead. */
+function heirPlacingOf(view: DutyView): Placing | null {
+  const [next] = candidatesOf(view);
+  if (next === undefined) return null;
+  const placing = { id: next, place: "voter" } as const;
+  return keepsMajority(view, placing) ? placing : null;
+}
+
+/** Of a leader whose time to drain is over: its daemon runs on, and no other leads. */
+function hasDrained({ standing, sinceMs }: Member, { mesh, nowMs }: DutyView): boolean {
+  return standing === "draining" && sinceMs + mesh.configuration.drainMs <= nowMs;
 }
 
 function isGoing({ standing }: Member): boolean {
   return standing === "draining" || standing === "left" || standing === "evicted";
 }
 
-/** The voter who would lead best: a ready coordinator with most of the log; null where no other is live. */
-export function heirOf({ id, mesh, membership, matches, lastHeir }: DutyView): string | null {
+/** The voter who would lead best: one that answers, a ready coordinator; null where no other is live. */
+export function heirOf(view: DutyView): string | null {
+  const { id, mesh, membership, matches, heard, lastHeir } = view;
   const rank = (member: Member) =>
+    (heard.has(member.node) ? 8 : 0) +
     (member.node === lastHeir ? 0 : 4) +
     (isReadyCoordinator(member) ? 2 : 0) +
     (isGoing(member) ? 0 : 1);
@@ -73,10 +88,6 @@ export function heirOf({ id, mesh, membership, matches, lastHeir }: DutyView): s
     }))
     .toSorted((a, b) => b.rank - a.rank || b.matchIndex - a.matchIndex);
   return heirs[0]?.node ?? null;
-}
-
-function isReadyCoordinator({ standing, roles }: Member): boolean {
-  return standing === "ready" && roles.includes("coordinator");
 }
 
 /** The proof of when an order was given, and by whose authority. */
@@ -102,45 +113,4 @@ function ordersOf(view: DutyView): readonly Command[] {
   if (due.length === 0) return [];
   const fence = fenceOf(view);
   return due.map((order) => ({ ...order, fence }));
-}
-
-type Members = ReadonlyMap<string, Member>;
-
-/** The next change of who keeps the log: who went comes out, then voters are made, then learners. */
-function placingOf(view: DutyView, members: Members): Duties["placing"] {
-  return outOf(view, members) ?? voterOf(view, members) ?? learnerOf(view);
-}
-
-function outOf(
-  { id, membership: { voters, learners } }: DutyView,
-  members: Members,
-): Duties["placing"] {
-  const isGone = (node: string) => {
-    const member = members.get(node);
-    return node !== id && member !== undefined && !isLive(member);
-  };
-  const learner = learners.find(isGone);
-  const voter = voters.length > 1 ? voters.find(isGone) : undefined;
-  const gone = learner ?? voter;
-  return gone === undefined ? null : { id: gone, place: "out" };
-}
-
-function voterOf(
-  { membership, matches, commitIndex, voterMaximum }: DutyView,
-  members: Members,
-): Duties["placing"] {
-  if (membership.voters.length >= voterMaximum) return null;
-  const hasCaughtUp = (node: string) =>
-    (matches.get(node) ?? 0) > 0 && matches.get(node)! + catchUpMaximum >= commitIndex;
-  const next = membership.learners.find((node) => {
-    const member = members.get(node);
-    return member !== undefined && isReadyCoordinator(member) && hasCaughtUp(node);
-  });
-  return next === undefined ? null : { id: next, place: "voter" };
-}
-
-function learnerOf({ mesh, membership: { voters, learners } }: DutyView): Duties["placing"] {
-  const kept = new Set([...voters, ...learners]);
-  const next = mesh.members.find((member) => isLive(member) && !kept.has(member.node));
-  return next === undefined ? null : { id: next.node, place: "learner" };
 }

@@ -281,7 +281,10 @@ export class Lanes {
         return this.#settle(lane, result, true);
       }
       case "denied":
-        return this.#settle(lane, { ...outcome, index: 0, term: 0 }, asked.open.size === 0);
+        // One leader's no says nothing of what another was told before.
+        if (asked.isTainted || asked.open.size > 0)
+          return this.#settle(lane, { kind: "uncertain" }, false);
+        return this.#settle(lane, { ...outcome, index: 0, term: 0 }, true);
       case "uncertain":
         asked.isTainted = true;
         return;

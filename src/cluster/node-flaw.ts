@@ -15,6 +15,8 @@ export const nodeFlaws = [
   "done-before-commit",
   /** The coordinator orders with the fence that it had first. */
   "fence-of-once",
+  /** The coordinator never takes a voter back to learning. */
+  "voters-stay",
 ] as const;
 
 export type NodeFlaw = (typeof nodeFlaws)[number];

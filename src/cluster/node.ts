@@ -12,6 +12,7 @@ import type { MeshOutcome } from "./mesh-fold.ts";
 import type { NodeFlaw } from "./node-flaw.ts";
 import type { NodeMessage, NodeOutcome } from "./node-message.ts";
 import { Overheard } from "./overheard.ts";
+import { judgeParting } from "./parting.ts";
 import { Reads, type SyncOutcome } from "./reads.ts";
 import type { MeshState } from "./state.ts";
 
@@ -117,6 +118,8 @@ export class ClusterNode {
   #isDutyDue = false;
   #lastHeir = "";
   #heirTick = 0;
+  /** Until this tick the leader looks for another to lead, because it is to go itself. */
+  #partingTick = 0;
   /** Orders under way, by the negative number under which they were asked. */
   readonly #orders = new Map<number, string>();
   #orderCount = 0;
@@ -135,6 +138,7 @@ export class ClusterNode {
     this.#reads = new Reads(silenceTicks, nextTicket);
     this.#coordinator = new Coordinator({
       ...{ wallMs: options.wallMs, flaw, core: this.replica.core },
+      judge: (event) => this.#judge(event),
       step: (input) => this.#absorb(this.replica.step(input)),
       reply: (reply) => this.#reply(reply),
     });
@@ -151,7 +155,10 @@ export class ClusterNode {
 
   /** What this node would have to do now if it led. */
   duties(): Duties {
-    return dutiesOf(this.#withFlaw(this.#view()));
+    const duties = dutiesOf(this.#withFlaw(this.#view()));
+    const { flaw = null } = this.#options;
+    const isKept = flaw === "voters-stay" && duties.placing?.place === "learner";
+    return isKept ? { ...duties, placing: null } : duties;
   }
 
   step(input: NodeInput): readonly NodeEffect[] {
@@ -296,6 +303,7 @@ export class ClusterNode {
     if (this.#leader.id === id && this.#leader.term === term) return;
     this.#leader = { id, term };
     if (id === this.#options.id) this.#ledSinceMs = this.#options.wallMs();
+    this.#partingTick = 0;
     this.#effects.push({ kind: "led", term, leader: id });
   }
 
@@ -303,9 +311,10 @@ export class ClusterNode {
     const { id, voterMaximum } = this.#options;
     const { core } = this.replica;
     const { term, commitIndex, membership } = core;
-    const known = { term, commitIndex, membership, matches: core.matches() };
+    const known = { term, commitIndex, membership, matches: core.matches(), heard: core.heard() };
     const clock = { nowMs: this.#options.wallMs(), ledSinceMs: this.#ledSinceMs };
-    return { id, voterMaximum, mesh: this.mesh, lastHeir: this.#lastHeir, ...known, ...clock };
+    const heirs = { isParting: this.#tick < this.#partingTick, lastHeir: this.#lastHeir };
+    return { id, voterMaximum, mesh: this.mesh, ...heirs, ...known, ...clock };
   }
 
   #doDuties(): void {
@@ -319,6 +328,18 @@ export class ClusterNode {
     if (isHandedOver && this.#tick >= this.#heirTick) this.#handOver(view);
     for (const order of orders) this.#order(order, view.term);
     if (placing !== null) this.#coordinator.place(placing.id, placing.place);
+  }
+
+  #judge(event: Event): ReturnType<typeof judgeParting> {
+    const { kind } = event.command;
+    if (kind !== "node-evicted" && kind !== "node-left") return null;
+    const judged = judgeParting(this.#view(), event);
+    if (judged === "hand-over" && this.#tick >= this.#partingTick) {
+      this.#partingTick = this.#tick + heirTicks;
+      this.#heirTick = this.#tick;
+      this.#isDutyDue = true;
+    }
+    return judged;
   }
 
   /** The first view ever is where a planted mistake has its fence from. */

@@ -29,11 +29,11 @@ export function survivalText(voterCount: number, memberCount: number): string {
   if (voterCount <= 1 && memberCount <= 1)
     return "one node, alone: there is nothing to lose but itself, and while it is down nothing happens";
   if (voterCount <= 1)
-    return "one node decides: while it is down nothing is decided, and if its disk is lost, so is the mesh's log beyond what the others have";
+    return "one node decides, and the others may come and go: while it is down nothing is decided, until it is back. Three ready nodes with the role coordinator end that";
   if (voterCount === 2)
-    return "two decide, and only together: while either is down nothing is decided, until it is back. A third node with the role coordinator ends that";
+    return "two decide for the moment, and only together: as soon as both are heard it is one or three";
   const spare = Math.floor((voterCount - 1) / 2);
   const which = spare === 1 ? "any one of them" : `any ${spare} of them`;
-  const more = voterCount % 2 === 0 ? "; one more that decides would allow one loss more" : "";
+  const more = voterCount % 2 === 0 ? "; for the moment, as an odd number survives as much" : "";
   return `${voterCount} decide: ${which} may be down or lost, and the mesh goes on${more}`;
 }

@@ -152,6 +152,14 @@ export class LogCore {
     return new Map([...this.#state.progress].map(([id, { matchIndex }]) => [id, matchIndex]));
   }
 
+  /** Of a leader: the other members that answered a heartbeat sent less than an election timeout ago. */
+  heard(): ReadonlySet<string> {
+    const { beats, tickCount, tuning, progress } = this.#state;
+    const recent = beats.find(({ tick }) => tickCount - tick < tuning.electionTicks)?.round;
+    const heard = [...progress].filter(([, { round }]) => recent !== undefined && round >= recent);
+    return new Set(heard.map(([id]) => id));
+  }
+
   /** A unit of time has passed. */
   tick(): void {
     this.#state.tickCount++;

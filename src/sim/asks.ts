@@ -111,7 +111,8 @@ export class Asks {
   #probe(outcome: AskOutcome): void {
     if (outcome.kind === "leaderless") this.probes.add("ask-leaderless");
     if (outcome.kind === "uncertain") this.probes.add("ask-uncertain");
-    if (outcome.kind === "denied" && outcome.index === 0) this.probes.add("ask-forged");
+    if (outcome.kind !== "denied" || outcome.index > 0) return;
+    this.probes.add(outcome.code === "majority_needed" ? "parting-denied" : "ask-forged");
   }
 }
 

@@ -37,6 +37,8 @@ export const checkerNames = [
   "one-member-change",
   /** Once faults stop, commands are committed and all members have equal state. */
   "liveness",
+  /** Once its duties are done a leader has an odd number of voters, none of whom could be replaced. */
+  "voters-odd",
   /** What a node was asked for is applied at most once, and is where it says; else nowhere. */
   "asked-once",
   /** A command stands in the log only in the name of the node that was asked. */

@@ -68,6 +68,11 @@ export const probeNames = [
   "duty-voter",
   "duty-out",
   "duty-handed-over",
+  /** A voter was taken back to learning: their number was even; it was offline and another could vote. */
+  "voter-demoted",
+  "offline-voter-replaced",
+  /** A member was not let go, as nothing could have been decided without it. */
+  "parting-denied",
   /** It ended a lease that was over, or gave up who did not come or had drained. */
   "duty-lease-expired",
   "duty-node-offline",

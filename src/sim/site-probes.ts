@@ -1,5 +1,7 @@
-import type { NodeEffect, NodeInput } from "#src/cluster/node.ts";
+import { memberOf } from "#src/cluster/members.ts";
+import type { ClusterNode, NodeEffect, NodeInput } from "#src/cluster/node.ts";
 import type { NodeMessage } from "#src/cluster/node-message.ts";
+import type { MeshState } from "#src/cluster/state.ts";
 import type { Write } from "#src/log/durable.ts";
 import type { Membership } from "#src/log/entry.ts";
 import type { Replica } from "#src/log/replica.ts";
@@ -41,9 +43,10 @@ export class SiteProbes {
     input: NodeInput,
     before: Before,
     effects: readonly NodeEffect[],
-    { core }: Replica,
+    { replica, mesh }: ClusterNode,
   ): void {
     const { probes } = this.world;
+    const { core } = replica;
     if (before.isDuringWrite) probes.add("step-during-write");
     if (before.role === "leader" && core.role !== "leader") {
       if (before.isAhead) probes.add("deposed-with-uncommitted");
@@ -62,7 +65,7 @@ export class SiteProbes {
     for (const effect of effects) if (effect.kind === "send") this.#sends(input, effect);
     const { membership } = before;
     if (membership !== null && core.membership !== membership)
-      this.#placed(membership, core.membership);
+      this.#placed(membership, core.membership, mesh);
   }
 
   #heard(message: NodeMessage, { term, commitIndex }: Before): void {
@@ -92,9 +95,15 @@ export class SiteProbes {
   }
 
   /** Between ticks an operator may change members; at one it is a leader's duty. */
-  #placed(before: Membership, { voters, learners }: Membership): void {
+  #placed(before: Membership, { voters, learners }: Membership, mesh: MeshState): void {
     const { probes } = this.world;
-    if (voters.some((id) => !before.voters.includes(id))) probes.add("duty-voter");
+    const demoted = learners.find((id) => before.voters.includes(id));
+    const wasOdd = before.voters.length % 2 === 1;
+    if (demoted !== undefined) {
+      probes.add("voter-demoted");
+      const isOffline = memberOf(mesh, demoted)?.standing === "offline";
+      if (isOffline && wasOdd) probes.add("offline-voter-replaced");
+    } else if (voters.some((id) => !before.voters.includes(id))) probes.add("duty-voter");
     else if (learners.some((id) => !before.learners.includes(id))) probes.add("duty-learner");
     else probes.add("duty-out");
   }

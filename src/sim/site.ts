@@ -1,5 +1,5 @@
 import type { Durable, Write } from "#src/log/durable.ts";
-import { defaultVoterMaximum } from "#src/cluster/duties.ts";
+import { defaultVoterMaximum } from "#src/cluster/placing.ts";
 import { ClusterNode, type NodeEffect, type NodeInput } from "#src/cluster/node.ts";
 import type { NodeMessage } from "#src/cluster/node-message.ts";
 import type { Replica } from "#src/log/replica.ts";
@@ -177,7 +177,7 @@ export class Site implements Seen {
     const before = this.#probes.before(replica, input);
     const effects = node.step(this.#stamped(input, core.term));
     world.note(1, this.number, core.term, core.lastIndex, core.commitIndex, effects.length);
-    this.#probes.stepped(input, before, effects, replica);
+    this.#probes.stepped(input, before, effects, node);
     this.#carryOut(effects, replica);
     // Whoever looks after the machine starts it again.
     if (replica.hasFailed) this.#end();

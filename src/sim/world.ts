@@ -1,5 +1,6 @@
 import type { Durable } from "#src/log/durable.ts";
 import type { AskOutcome } from "#src/cluster/lanes.ts";
+import { memberOf } from "#src/cluster/members.ts";
 import type { SyncOutcome } from "#src/cluster/reads.ts";
 import type { Outcome } from "#src/log/replica.ts";
 import { Agenda } from "./agenda.ts";
@@ -328,6 +329,15 @@ export class World implements Surroundings, Counter, Asked {
       const { orders, placing } = leader?.node?.duties() ?? {};
       return orders?.length === 0 && placing === null;
     });
+    this.#countVoters();
+  }
+
+  #countVoters(): void {
+    const { node, id } = this.leaders()[0]!;
+    const { mesh, replica } = node!;
+    if (memberOf(mesh, id)?.standing !== "ready") return;
+    const { voters } = replica.core.membership;
+    ensure(voters.length % 2 === 1, "voters-odd", () => `${voters.join(", ")} decide`);
   }
 
   #members(): readonly Site[] {

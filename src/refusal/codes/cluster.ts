@@ -92,6 +92,12 @@ export const clusterCodes = {
     false,
     "The member does not stand as the command needs: only who is ready holds a lease or drains, and the founder neither leaves nor is evicted.",
   ),
+  majority_needed: entry(
+    14,
+    409,
+    true,
+    "Without the node that was to go, too few of those who decide would answer, and nothing could be decided any more. Start those that are down, or take out first who is lost.",
+  ),
   lease_absent: entry(
     16,
     409,
