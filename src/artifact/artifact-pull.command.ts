@@ -68,12 +68,12 @@ defineCommand({
   async run({ digest, from, tokenFile, name, quota }, { services, emit, signal }) {
     const { pullArtifact } = await import("./pull.ts");
     const tokenOf = await readTokens(services, from, tokenFile);
-    await ensureIdentity(services);
     const { artifacts } = services;
     const holders =
       from.length === 0
         ? await artifacts.openMembers(digest, signal)
         : await Promise.all(from.map((each) => artifacts.openHolder(each, tokenOf)));
+    await ensureIdentity(services);
     const shelf = await services.artifacts.open();
     return pullArtifact(shelf, {
       ...{ artifact: digest, holders, name: name ?? null, signal },
