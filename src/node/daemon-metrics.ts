@@ -5,6 +5,7 @@ import type { MetricFamily, MetricSample } from "#src/surface/http/parts.ts";
 import { percentOfPeak } from "#src/train/run-series.ts";
 import { RunStore } from "#src/train/run-store.ts";
 import { tallyRuns } from "#src/train/run-tally.ts";
+import { family } from "./metric-family.ts";
 
 /** Runs that train at the same time and have series of their own; a label must stay bounded. */
 const runMaximum = 16;
@@ -144,15 +145,6 @@ function openFileCount(): number | null {
   } catch {
     return null;
   }
-}
-
-function family(
-  kind: MetricFamily["kind"],
-  name: string,
-  help: string,
-  samples: readonly MetricSample[],
-): MetricFamily {
-  return { kind, name, help, samples };
 }
 
 const gauge = (name: string, help: string, value: number) =>

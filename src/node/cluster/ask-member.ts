@@ -1,9 +1,9 @@
 import type { Services } from "#src/command/define.ts";
 import { isLive, type Member } from "#src/cluster/state.ts";
 import { parseAddress } from "#src/peer/address.ts";
-import { callPeer } from "#src/peer/call.ts";
-import { ownFacts, presentedGrant } from "#src/peer/own-facts.ts";
+import { presentedGrant } from "#src/peer/own-facts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { callMet } from "#src/surface/peer/call-met.ts";
 import { dialUntil, type Met } from "#src/surface/peer/dial.ts";
 
 export interface MemberCall {
@@ -20,27 +20,9 @@ export async function askMember(
   signal: AbortSignal,
 ): Promise<unknown> {
   if (member === undefined || !isLive(member)) throw unknown(node);
-  const log = await services.receipts.open();
-  const { connection, peer } = await reach(services, member, signal);
-  const close = () => connection.close();
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    const { clock, random, trust } = services;
-    const { rotations } = ownFacts(log);
-    const grant = presentedGrant(services, peer.sender);
-    return await callPeer(
-      connection.openLine(),
-      peer,
-      { name, parameters, grant },
-      { clock, random, trust, signal, rotations, identity: log.author, emit() {} },
-    );
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", close);
-    close();
-  }
+  const met = await reach(services, member, signal);
+  const grant = presentedGrant(services, met.peer.sender);
+  return callMet(services, met, { name, parameters, grant }, { signal, emit() {} });
 }
 
 async function reach(services: Services, member: Member, signal: AbortSignal): Promise<Met> {

@@ -1,6 +1,7 @@
 import type { MemberStanding } from "#src/cluster/state.ts";
 import { linkStates } from "#src/peer/link.ts";
 import type { MetricFamily, MetricSample } from "#src/surface/http/parts.ts";
+import { family } from "../metric-family.ts";
 import type { ClusterRuntime } from "./runtime.ts";
 
 const standings: readonly MemberStanding[] = [
@@ -73,13 +74,4 @@ export function clusterFamilies(cluster: ClusterRuntime): readonly MetricFamily[
       one(cluster.refusalCount),
     ),
   ];
-}
-
-function family(
-  kind: MetricFamily["kind"],
-  name: string,
-  help: string,
-  samples: readonly MetricSample[],
-): MetricFamily {
-  return { kind, name, help, samples };
 }

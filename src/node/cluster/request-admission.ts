@@ -4,9 +4,8 @@ import type { Contact } from "#src/cluster/event.ts";
 import type { JoinToken } from "#src/cluster/join-token.ts";
 import type { Joined, Newcomer } from "#src/cluster/services.ts";
 import { addressText, type PeerAddress } from "#src/peer/address.ts";
-import { callPeer } from "#src/peer/call.ts";
-import { ownFacts } from "#src/peer/own-facts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { callMet } from "#src/surface/peer/call-met.ts";
 import { dialUntil } from "#src/surface/peer/dial.ts";
 import { admissionSchema } from "./admission-schema.ts";
 
@@ -32,37 +31,20 @@ export async function requestAdmission(
   },
   signal: AbortSignal,
 ): Promise<Joined> {
-  const log = await services.receipts.open();
+  const { author } = await services.receipts.open();
   const request = { place, certificate: token.certificate, again: null };
-  const { connection, peer } = await dialUntil(signal, services, request);
-  const close = () => connection.close();
-  signal.addEventListener("abort", close, { once: true });
-  try {
-    const { clock, random, trust } = services;
-    const { author } = log;
-    const parameters = {
-      ...{ mesh: token.mesh, token: token.token, secret: token.secret },
-      ...{ ...own, key: author.key.publicKey },
-      ...(roles === undefined ? {} : { roles }),
-      ...{ clockMs: Math.floor(clock.wallMs()), claims: [], isProbe: false },
-    };
-    const { rotations } = ownFacts(log);
-    const answer = await callPeer(
-      connection.openLine(),
-      peer,
-      { name: "cluster/admit", parameters, grant: null },
-      { clock, random, trust, signal, rotations, identity: author, emit() {} },
-    );
-    const admitted = v.safeParse(admissionSchema, answer);
-    if (!admitted.success || admitted.output.mesh !== token.mesh) throw notUnderstood(place);
-    return { ...admitted.output, host: peer.sender };
-  } catch (error) {
-    signal.throwIfAborted();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", close);
-    close();
-  }
+  const met = await dialUntil(signal, services, request);
+  const parameters = {
+    ...{ mesh: token.mesh, token: token.token, secret: token.secret },
+    ...{ ...own, key: author.key.publicKey },
+    ...(roles === undefined ? {} : { roles }),
+    ...{ clockMs: Math.floor(services.clock.wallMs()), claims: [], isProbe: false },
+  };
+  const call = { name: "cluster/admit", parameters, grant: null };
+  const answer = await callMet(services, met, call, { signal, emit() {} });
+  const admitted = v.safeParse(admissionSchema, answer);
+  if (!admitted.success || admitted.output.mesh !== token.mesh) throw notUnderstood(place);
+  return { ...admitted.output, host: met.peer.sender };
 }
 
 function notUnderstood(place: PeerAddress): Refusal {
