@@ -1,7 +1,7 @@
 import { canonicalText } from "#src/codec/digest.ts";
 import type { Place } from "#src/log/entry.ts";
-import type { Payload } from "#src/log/fold.ts";
-import { bodyMaximum, type Input, type Outcome, type Replica } from "#src/log/replica.ts";
+import { bodyMaximum, type Payload } from "#src/log/fold.ts";
+import type { Input, Outcome, Replica } from "#src/log/replica.ts";
 import type { Event, Request } from "./event.ts";
 import type { NodeFlaw } from "./node-flaw.ts";
 import type { NodeMessage, NodeOutcome } from "./node-message.ts";

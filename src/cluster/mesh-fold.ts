@@ -2,6 +2,7 @@ import * as v from "valibot";
 import type { Meaning } from "#src/log/fold.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { eventSchema, type Event } from "./event.ts";
+import { brokenState, brokenStep } from "./invariants.ts";
 import { atTimeOf, reduce } from "./reduce.ts";
 import {
   emptyMesh,
@@ -11,6 +12,7 @@ import {
   topologyDigest,
   type MeshState,
 } from "./state.ts";
+import { stateSchema } from "./state-schema.ts";
 
 /** What an event did, as its author is told: equal on every node. */
 export type MeshOutcome =
@@ -30,8 +32,14 @@ export class MeshFold implements Meaning {
   #state = emptyMesh;
   #saved: { readonly state: MeshState; readonly text: string } | null = null;
 
-  /** `work` is another reducer only where a mistake is planted. */
-  constructor(readonly work: Reduce = reduce) {}
+  /**
+   * `work` is another reducer only where a mistake is planted. `expected` is the mesh that a node entered, which
+   * a state that is sent to it must be of.
+   */
+  constructor(
+    readonly work: Reduce = reduce,
+    readonly expected: Pick<MeshState, "mesh" | "owner"> | null = null,
+  ) {}
 
   get mesh(): MeshState {
     return this.#state;
@@ -80,6 +88,16 @@ export class MeshFold implements Meaning {
     const state = this.#state;
     if (this.#saved?.state !== state) this.#saved = { state, text: stateText(state) };
     return this.#saved.text;
+  }
+
+  /** Whether it is the whole state of this mesh, later than the one here, and every promise holds in it. */
+  accepts(text: string): boolean {
+    const parsed = v.safeParse(stateSchema, readJson(text));
+    if (!parsed.success || stateText(parsed.output) !== text) return false;
+    const { output: state } = parsed;
+    const { mesh, owner } = this.expected ?? state;
+    if (state.mesh !== "" && (state.mesh !== mesh || state.owner !== owner)) return false;
+    return brokenState(state) === null && brokenStep(this.#state, state) === null;
   }
 
   load(text: string): void {

@@ -2,6 +2,7 @@ import type { Durable, Write } from "#src/log/durable.ts";
 import type { Entry } from "#src/log/entry.ts";
 import type { Flaw } from "#src/log/flaw.ts";
 import type { Meaning } from "#src/log/fold.ts";
+import type { Message } from "#src/log/message.ts";
 import { Replica, type Effect, type Input, type Outcome } from "#src/log/replica.ts";
 import type { Tuning } from "#src/log/state.ts";
 import { Coordinator, type Reply } from "./coordinator.ts";
@@ -14,7 +15,8 @@ import type { NodeMessage, NodeOutcome } from "./node-message.ts";
 import { Overheard } from "./overheard.ts";
 import { judgeParting } from "./parting.ts";
 import { Reads, type SyncOutcome } from "./reads.ts";
-import type { MeshState } from "./state.ts";
+import { memberOf } from "./members.ts";
+import { isLive, type Member, type MeshState } from "./state.ts";
 
 /** What the log's events add up to, with the mesh in it. */
 export interface ClusterMeaning extends Meaning {
@@ -123,6 +125,7 @@ export class ClusterNode {
   /** Orders under way, by the negative number under which they were asked. */
   readonly #orders = new Map<number, string>();
   #orderCount = 0;
+  #refusedCount = 0;
   #fenced: DutyView | null = null;
 
   constructor(options: ClusterNodeOptions, durable: Durable) {
@@ -151,6 +154,11 @@ export class ClusterNode {
   /** Commands of this node and reads that are not answered yet. */
   get askedCount(): number {
     return this.#lanes.count + this.#reads.count;
+  }
+
+  /** Messages of the log that no node which keeps to the protocol sends, and that were not taken. */
+  get refusedCount(): number {
+    return this.#refusedCount;
   }
 
   /** What this node would have to do now if it led. */
@@ -206,6 +214,7 @@ export class ClusterNode {
         // Nobody speaks for another, and what is for another is not for this node.
         const { message: inner } = message;
         if (inner.from !== from || inner.to !== this.#options.id) return;
+        if (!this.#isTaken(inner)) return void this.#refusedCount++;
         return this.#absorb(this.replica.step({ kind: "message", message: inner }));
       }
       case "submit":
@@ -215,6 +224,19 @@ export class ClusterNode {
       case "outcome":
         return this.#hearOutcome(from, message.ticket, message.outcome);
     }
+  }
+
+  /**
+   * What a planted mistake leads to is for the checkers to see. Elsewhere who has not the role coordinator is
+   * heard as a follower alone, who knows of no later term than its leader.
+   */
+  #isTaken(message: Message): boolean {
+    if ((this.#options.logFlaw ?? null) !== null) return true;
+    const { core } = this.replica;
+    const member = memberOf(this.mesh, message.from);
+    const isFollower = member !== undefined && isLive(member) && !isCoordinator(member);
+    if (isFollower && (message.kind !== "append-reply" || message.term > core.term)) return false;
+    return this.replica.accepts(message);
   }
 
   #hearOutcome(from: string, ticket: number, outcome: NodeOutcome): void {
@@ -372,4 +394,8 @@ export class ClusterNode {
     };
     this.#lanes.ask(number, request, 4 * this.#options.tuning.electionTicks, term);
   }
+}
+
+function isCoordinator({ roles }: Member): boolean {
+  return roles.includes("coordinator");
 }

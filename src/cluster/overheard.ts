@@ -37,6 +37,10 @@ export class Overheard implements Meaning {
     return this.meaning.save();
   }
 
+  accepts(text: string): boolean {
+    return this.meaning.accepts?.(text) ?? true;
+  }
+
   load(text: string): void {
     this.#heard.clear();
     this.meaning.load(text);

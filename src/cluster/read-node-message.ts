@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { bodyMaximum, requestMaximum } from "#src/log/replica.ts";
+import { bodyMaximum } from "#src/log/fold.ts";
+import { requestMaximum } from "#src/log/replica.ts";
 import { resultMaximum } from "#src/log/sessions.ts";
 import { memberMaximum, nameMaximum, textMaximum } from "./bounds.ts";
 import { requestSchema } from "./event.ts";

@@ -1,8 +1,9 @@
+import * as v from "valibot";
 import { digestBytes, type Digest } from "#src/codec/digest.ts";
 import { assert } from "#src/refusal/refusal.ts";
 import type { Entry, Snapshot } from "./entry.ts";
 import type { Flaw } from "./flaw.ts";
-import { Sessions, type Applied, type Session } from "./sessions.ts";
+import { resultMaximum, Sessions, type Applied, type Session } from "./sessions.ts";
 
 /** What the events of the log mean. Pure: equal events in equal order give equal states and results. */
 export interface Meaning {
@@ -13,7 +14,12 @@ export interface Meaning {
   /** The one text of the state. */
   save(): string;
   load(text: string): void;
+  /** Whether a text of another node's is one to load; without this any is. Changes nothing. */
+  accepts?(text: string): boolean;
 }
+
+/** Characters of a command's body. */
+export const bodyMaximum = 65_536;
 
 /** What stands in an event's payload. */
 export type Payload =
@@ -73,6 +79,14 @@ export class Fold {
     return this.#text(this.flaw === "snapshot-without-sessions" ? [] : this.#sessions.save());
   }
 
+  /** Whether what another node sends as a snapshot is one; changes nothing. */
+  accepts({ state: text, index }: Snapshot): boolean {
+    const saved = readSaved(text);
+    if (saved === null || saved.index !== index) return false;
+    if (saved.sessions.length > this.#sessions.maximum) return false;
+    return this.meaning.accepts?.(saved.state) ?? true;
+  }
+
   load(snapshot: Snapshot): void {
     const saved = JSON.parse(snapshot.state) as {
       readonly index: number;
@@ -92,5 +106,25 @@ export class Fold {
 
   #text(sessions: readonly Session[]): string {
     return JSON.stringify({ index: this.#index, sessions, state: this.meaning.save() });
+  }
+}
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const savedSchema = v.strictObject({
+  index: count,
+  sessions: v.array(
+    v.strictObject({
+      ...{ id: count, number: count, index: count },
+      result: v.pipe(v.string(), v.maxLength(resultMaximum)),
+    }),
+  ),
+  state: v.string(),
+});
+
+function readSaved(text: string): v.InferOutput<typeof savedSchema> | null {
+  try {
+    return v.parse(savedSchema, JSON.parse(text));
+  } catch {
+    return null;
   }
 }

@@ -4,9 +4,10 @@ import { LogCore, type Proposed, type Rejection } from "./core.ts";
 import { isEmptyWrite, type Durable, type Write } from "./durable.ts";
 import type { Entry, Place } from "./entry.ts";
 import type { Flaw } from "./flaw.ts";
-import { Fold, type Meaning, type Payload } from "./fold.ts";
+import { bodyMaximum, Fold, type Meaning, type Payload } from "./fold.ts";
 import type { Message } from "./message.ts";
 import type { Applied, Unapplied } from "./sessions.ts";
+import { isSound } from "./soundness.ts";
 import type { Effects, Tuning } from "./state.ts";
 
 export interface ReplicaOptions {
@@ -32,8 +33,6 @@ export interface ReplicaOptions {
 
 /** Requests under way in one node, and entries a leader writes ahead of what is committed. */
 export const requestMaximum = 1024;
-/** Characters of a command's body. */
-export const bodyMaximum = 65_536;
 
 export type Input =
   | { readonly kind: "tick" }
@@ -138,6 +137,16 @@ export class Replica {
   /** What this node's state says, which may be behind the cluster's. */
   ask(question: string): string {
     return this.#fold.ask(question);
+  }
+
+  /**
+   * Whether a message of another node is one to take: `step` takes any, and asserts what this looks at. A
+   * snapshot that is no news is not read.
+   */
+  accepts(message: Message): boolean {
+    if (!isSound(this.core, message)) return false;
+    const isNews = message.kind === "snapshot" && message.snapshot.index > this.core.commitIndex;
+    return !isNews || message.term < this.core.term || this.#fold.accepts(message.snapshot);
   }
 
   step(input: Input): readonly Effect[] {

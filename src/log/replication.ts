@@ -130,7 +130,8 @@ export function onAppendReply(state: LogState, message: MessageOf<"append-reply"
   const progress = state.progress.get(from);
   if (state.role !== "leader" || progress === undefined) return;
   progress.isHeard = true;
-  progress.round = Math.max(progress.round, round);
+  // Nobody answers a round that was not begun.
+  progress.round = Math.max(progress.round, Math.min(round, state.round));
   if (accepted) {
     if (progress.accepted(index)) advanceCommit(state);
     // Committing its own removal ends a leader's work.

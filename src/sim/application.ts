@@ -60,6 +60,11 @@ export class Application implements ClusterMeaning {
     this.#mesh.load(text);
   }
 
+  accepts(text: string): boolean {
+    const [, mesh, ...more] = text.split("\n");
+    return mesh !== undefined && more.length === 0 && this.#mesh.accepts(mesh);
+  }
+
   load(text: string): void {
     const [ledger, mesh] = text.split("\n") as [string, string];
     this.#ledger.load(ledger);

@@ -3,6 +3,7 @@ import { nodeMessageBody, readNodeMessage } from "#src/cluster/read-node-message
 import { nodeMessageKinds, type NodeMessage } from "#src/cluster/node-message.ts";
 import { MeshFold } from "#src/cluster/mesh-fold.ts";
 import { memberOf } from "#src/cluster/members.ts";
+import { reduce } from "#src/cluster/reduce.ts";
 import { ClusterNode } from "#src/cluster/node.ts";
 import { defaultVoterMaximum } from "#src/cluster/placing.ts";
 import type { Command, Contact, Scope } from "#src/cluster/event.ts";
@@ -83,7 +84,10 @@ export class MeshSession {
         new ClusterNode(
           {
             ...{ id: node, tuning, snapshotEvery, keptEntries },
-            ...{ meaning: new MeshFold(), sessionMaximum: defaultSessionMaximum },
+            ...{
+              meaning: new MeshFold(reduce, { mesh: parts.row.mesh, owner: parts.row.founder }),
+              sessionMaximum: defaultSessionMaximum,
+            },
             ...{ voterMaximum: defaultVoterMaximum, committedIndex: this.#committedIndex() },
             draw: () => Buffer.from(services.random.bytes(4)).readUInt32LE() / 2 ** 32,
             wallMs: () => Math.floor(services.clock.wallMs()),

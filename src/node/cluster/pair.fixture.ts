@@ -1,0 +1,47 @@
+import { secretDigest } from "#src/cluster/join-token.ts";
+import { memberOf } from "#src/cluster/members.ts";
+import type { Member } from "#src/cluster/state.ts";
+import { meshVersion } from "#src/cluster/version.ts";
+import { AdmissionDesk } from "./admission-desk.ts";
+import { knownMember } from "./mesh-book.ts";
+import { type FakeNetwork, SessionHome, tickUntil } from "./session.fixture.ts";
+
+/** Two homes of one mesh; the second came with a token for these roles. */
+export async function pairOf(
+  network: FakeNetwork,
+  roles: Member["roles"] = ["host", "coordinator"],
+): Promise<[founder: SessionHome, other: SessionHome]> {
+  const homes = [await SessionHome.open(network), await SessionHome.open(network)] as const;
+  const [one, two] = homes;
+  await one.start();
+  const secret = secretDigest("5".repeat(32));
+  const token = { token: "door", secret, roles: [...roles], isReusable: false };
+  await one.session.submit("owner", { kind: "token-created", ...token, lifetimeMs: 60_000 });
+  const desk = new AdmissionDesk({
+    ...{ services: one.services, records: one.records, node: one.node },
+    session: () => one.session,
+  });
+  const { mesh, founder, index, members } = await desk.admit(
+    {
+      ...{ mesh: one.session.row.mesh, node: two.node, key: two.key, epoch: two.epoch + 1 },
+      ...{ roles: [...roles], version: meshVersion, contact: two.contact, claims: [] },
+      ...{ token: "door", secret, clockMs: Date.now() },
+    },
+    false,
+    new AbortController().signal,
+  );
+  const known = members
+    .filter(({ node }) => node !== two.node)
+    .map(({ node, contact }) => knownMember(node, contact, 0));
+  two.book.enter({ mesh, founder, seenIndex: index }, known);
+  await two.start();
+  const isReady = (at: SessionHome, of: SessionHome) =>
+    memberOf(at.session.state, of.node)?.standing === "ready";
+  await tickUntil(network, homes, () => isReady(one, two) && isReady(two, one));
+  const isKept = () => {
+    const { voters, learners } = one.session.standing();
+    return [...voters, ...learners].includes(two.node);
+  };
+  await tickUntil(network, homes, isKept);
+  return [one, two];
+}
