@@ -1,25 +1,17 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { DaemonHome, until } from "./daemon.fixture.ts";
+import { free, Member, minutes } from "./cluster-home.fixture.ts";
+import { until } from "./daemon.fixture.ts";
 
 /** What an operator types at two nodes of one mesh, and what comes of it at the other. */
 
-const minutes = 60_000;
-const free = ["--detach", "--port", "0", "--peer-port", "0"] as const;
-
-interface Row {
-  readonly node: string;
-  readonly isSelf: boolean;
-  readonly standing: string;
-}
-
-async function standingAt(home: DaemonHome, node: string): Promise<string | undefined> {
-  const { nodes } = (await home.json("nodes", "--all", "--fresh")) as { nodes: readonly Row[] };
-  return nodes.find((row) => row.node === node)?.standing;
+async function standingAt(home: Member, node: string): Promise<string | undefined> {
+  const rows = await home.nodes("--all", "--fresh");
+  return rows.find((row) => row.node === node)?.standing;
 }
 
 /** Takes the second into the first's mesh with a new token, and gives the second's id. */
-async function joined(one: DaemonHome, two: DaemonHome): Promise<string> {
+async function joined(one: Member, two: Member): Promise<string> {
   const { line } = (await one.json("token", "create")) as { line: string };
   const { status, stderr } = await two.run(...line.split(" ").slice(1), ...free);
   expect({ status, stderr: status === 0 ? "" : stderr }).toEqual({ status: 0, stderr: "" });
@@ -32,8 +24,8 @@ describe("C-5 C-6 an operator's commands", () => {
   test(
     "C-5 two members compare states; a snapshot of one is checked without a daemon",
     async () => {
-      await using one = new DaemonHome("one");
-      await using two = new DaemonHome("two");
+      await using one = new Member("one");
+      await using two = new Member("two");
       await one.json("up", ...free);
       await joined(one, two);
       expect(await two.json("cluster", "verify")).toMatchObject({
@@ -56,8 +48,8 @@ describe("C-5 C-6 an operator's commands", () => {
   test(
     "C-6 a member leaves for good and comes back with a token; the founder cannot leave",
     async () => {
-      await using one = new DaemonHome("one");
-      await using two = new DaemonHome("two");
+      await using one = new Member("one");
+      await using two = new Member("two");
       await one.json("up", ...free);
       const node = await joined(one, two);
       const mesh = ((await two.json("cluster", "status")) as { mesh: string }).mesh;
@@ -74,8 +66,8 @@ describe("C-5 C-6 an operator's commands", () => {
   test(
     "C-6 a member that was told to drain stays offline until its next start",
     async () => {
-      await using one = new DaemonHome("one");
-      await using two = new DaemonHome("two");
+      await using one = new Member("one");
+      await using two = new Member("two");
       await one.json("up", ...free);
       await one.json("cluster", "configure", "--drain", "1s");
       const node = await joined(one, two);
