@@ -53,6 +53,39 @@ describe(`C-1 two machines${networkNote()}`, () => {
     for (const machine of [two, one]) expect((await machine.run("down")).status).toBe(0);
   }, 90_000);
 
+  test("C-6 three that joined by the printed line alone go on without the first, and all start again by plain up", async () => {
+    await using cluster = new Cluster(new MachineNetwork(3));
+    const [one, two, three] = cluster.machines as [ClusterMachine, ClusterMachine, ClusterMachine];
+    const address = cluster.network.address(0);
+    const up = ["up", "--detach", "--port", "0"];
+    expect(await one.run(...up, "--peer-host", address)).toMatchObject({ status: 0 });
+    const { stdout } = await one.run("token", "create", "--reusable");
+    for (const machine of [two, three]) {
+      const joined = await machine.run(...joinWords(stdout), "--detach", "--port", "0");
+      expect(joined).toMatchObject({ status: 0 });
+      const place = machine.network.canFail ? machine.network.address(machine.index) : "127.0.0.1";
+      expect(joined.stderr).toContain(`others reach this node at ${place}:`);
+    }
+    const decides = async (machine: ClusterMachine, value: string) =>
+      (await machine.ask("node/label", { node: "self", label: `rack=${value}` })).kind === "result";
+    await until("all three decide", async () => {
+      const { voters } = await three.result<{ voters: unknown[] }>("cluster/status");
+      return voters.length === 3 && decides(three, "1");
+    });
+    // The first is lost; the two others have never been told of each other's addresses by anybody.
+    expect((await one.run("down")).status).toBe(0);
+    await until("two decide", () => decides(three, "2"));
+    for (const machine of [two, three]) expect((await machine.run("down")).status).toBe(0);
+    // Nobody says an address again.
+    for (const machine of [one, two, three]) expect((await machine.run(...up)).status).toBe(0);
+    await until("all are in again", () => decides(two, "3"));
+    const { daemon } = await one.json("status");
+    expect(daemon).toMatchObject({ peer: { address: expect.stringContaining(`${address}:`) } });
+    const other = await one.run("up", "--peer-host", "127.0.0.9");
+    expect(other.stderr).toContain("it runs without --peer-host 127.0.0.9");
+    for (const machine of [three, two, one]) expect((await machine.run("down")).status).toBe(0);
+  }, 120_000);
+
   test("a token serves once; what is refused leaves no member behind", async () => {
     await using cluster = new Cluster(new MachineNetwork(3));
     const [one, two, three] = cluster.machines as [ClusterMachine, ClusterMachine, ClusterMachine];

@@ -20,5 +20,7 @@ export const clusterTables: TableSet = {
        one INTEGER PRIMARY KEY CHECK (one = 1),
        port INTEGER NOT NULL
      ) STRICT;`,
+    // Where the door was asked to be, by whoever named an address; null where nobody did.
+    "ALTER TABLE cluster_door ADD COLUMN host TEXT",
   ],
 };

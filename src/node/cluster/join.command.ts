@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { CommandContext, Services } from "#src/command/define.ts";
+import type { CommandContext, Screen, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { clusterOf } from "#src/cluster/command-parts.ts";
 import { roles, shapes } from "#src/cluster/event.ts";
@@ -9,8 +9,10 @@ import { isLive } from "#src/cluster/state.ts";
 import { parseAddress } from "#src/peer/address.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { type DaemonFile, findRunningDaemon } from "../daemon/daemon-file.ts";
-import { checkHost, daemonOptions, wordsOf } from "../daemon/daemon-options.ts";
-import { pageLink } from "../daemon/page-link.ts";
+import { checkHost, daemonOptions, type DaemonRequest, wordsOf } from "../daemon/daemon-options.ts";
+import { isLoopback, pageLink } from "../daemon/page-link.ts";
+import { MeshBook } from "./mesh-book.ts";
+import { addressTowards } from "./places.ts";
 
 const request = {
   place: v.pipe(
@@ -44,6 +46,10 @@ const joined = {
   memberCount: v.number(),
   /** False where it was a member already. */
   isNew: v.boolean(),
+  /** Where the mesh now knows this node to be reached; empty where it has no door. */
+  places: v.array(v.string()),
+  /** The address to be reached at from there, where this machine alone reaches all of the places. */
+  betterHost: v.nullable(v.string()),
 };
 const joinedSchema = v.object(joined);
 type JoinedFacts = v.InferOutput<typeof joinedSchema>;
@@ -80,10 +86,11 @@ defineCommand({
     }
     const running = await findRunningDaemon(services.home);
     if (running !== null) return stateOf("running", running, services, await ask(running));
+    const started = { ...options, ...(await doorOf(place, options, services)) };
     if (options.detach) return startAndJoin();
     let facts: JoinedFacts | null = null;
     const { runDaemon } = await import("../daemon/run-daemon.ts");
-    const ran = await runDaemon(options, context, async (daemon) => {
+    const ran = await runDaemon(started, context, async (daemon) => {
       facts = await join(daemon.services, words, signal);
       context.emit({ type: "joined", ...facts });
     });
@@ -101,9 +108,9 @@ defineCommand({
     async function startAndJoin() {
       const { startDetached } = await import("../daemon/detach.ts");
       const { home, clock } = services;
-      const started = await startDetached(home, wordsOf(options), clock, signal);
+      const file = await startDetached(home, wordsOf(started), clock, signal);
       try {
-        return stateOf("started", started, services, await ask(started));
+        return stateOf("started", file, services, await ask(file));
       } catch (error) {
         const isIn = error instanceof Refusal && error.code === "cluster_leaderless";
         const { endDaemon } = await import("../daemon/down.ts");
@@ -114,7 +121,7 @@ defineCommand({
   },
   view: (screen) => ({
     event(event) {
-      if (event.type === "joined") screen.note(joinedWords(event as unknown as JoinedFacts));
+      if (event.type === "joined") showJoined(screen, event as unknown as JoinedFacts);
       if (event.type !== "listening") return;
       const { page, url } = event as unknown as { page: string | null; url: string };
       screen.note("this node is up; Ctrl-C stops it in order");
@@ -122,12 +129,35 @@ defineCommand({
     },
     result(facts) {
       if (facts.state === "stopped") return screen.note("this node is down");
-      screen.note(joinedWords(facts));
+      showJoined(screen, facts);
       screen.print(facts.page ?? facts.url);
       screen.note("psionic nodes · psionic cluster status · psionic down");
     },
   }),
 });
+
+/**
+ * Where the door of a daemon is that is started to join: whoever joins a machine over a network is reached
+ * by the others at the address that leads there, unless an address was ever named, or no door is wanted.
+ */
+async function doorOf(
+  place: string,
+  { peerHost, peers }: Pick<DaemonRequest, "peerHost" | "peers">,
+  { store }: Services,
+): Promise<{ readonly peerHost?: string }> {
+  if (peerHost !== undefined || !peers || new MeshBook(store).doorHost() !== null) return {};
+  const towards = await addressTowards(parseAddress(place));
+  return towards === null ? {} : { peerHost: towards };
+}
+
+function showJoined(screen: Screen, facts: JoinedFacts): void {
+  const { places, betterHost } = facts;
+  screen.note(joinedWords(facts));
+  if (betterHost !== null) {
+    screen.note(`no other machine reaches this node at ${places.join(", ")}; so that others do:`);
+    screen.note(`psionic down, then psionic up --detach --peer-host ${betterHost}`);
+  } else if (places.length > 0) screen.note(`others reach this node at ${places.join(", ")}`);
+}
 
 function joinedWords({ mesh, host, memberCount, isNew }: JoinedFacts): string {
   const others = `${memberCount} member${memberCount === 1 ? "" : "s"}`;
@@ -195,7 +225,11 @@ async function join(
   const { mesh, host, founder } = await cluster.join(parts, signal);
   const { members } = cluster.state();
   const isNew = before !== mesh;
-  return { mesh, host, founder, isNew, memberCount: members.filter(isLive).length };
+  const places = [...cluster.contact().places];
+  const isOut = places.some((each) => !isLoopback(parseAddress(each).host));
+  const betterHost = isOut || places.length === 0 ? null : await addressTowards(parts.place);
+  const memberCount = members.filter(isLive).length;
+  return { mesh, host, founder, isNew, memberCount, places, betterHost };
 }
 
 /** The mesh this node is a member of. */

@@ -126,8 +126,16 @@ export class MeshBook {
     return row === null ? null : Number(row["port"]);
   }
 
-  keepDoorPort(port: number): void {
-    if (this.doorPort() === port) return;
-    this.store.run("INSERT OR REPLACE INTO cluster_door VALUES (1, ?)", port);
+  /** The address of that door, as it was named last; null where nobody ever named one. */
+  doorHost(): string | null {
+    const host = this.store.get("SELECT host FROM cluster_door")?.["host"] ?? null;
+    return host === null ? null : String(host);
+  }
+
+  /** Keeps where the door is; a null host leaves the one that was named before. */
+  keepDoor(port: number, host: string | null): void {
+    const named = host ?? this.doorHost();
+    if (this.doorPort() === port && this.doorHost() === named) return;
+    this.store.run("INSERT OR REPLACE INTO cluster_door VALUES (1, ?, ?)", port, named);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { placeMaximum } from "#src/cluster/bounds.ts";
-import { machineAddresses, placesOf } from "./places.ts";
+import { addressTowards, machineAddresses, placesOf } from "./places.ts";
 import { RateBound } from "./rate-bound.ts";
 
 describe("C-1 where a node says it is reached", () => {
@@ -18,6 +18,13 @@ describe("C-1 where a node says it is reached", () => {
     for (const address of machineAddresses()) {
       expect(address).not.toMatch(/^(127\.|::1$|fe80:|169\.254\.)/);
     }
+  });
+
+  test("the address of this machine that leads to another one; none leads out to itself", async () => {
+    for (const host of ["127.0.0.1", "localhost", "::1", "no-such-name.invalid"])
+      expect(await addressTowards({ host, port: 7420 })).toBeNull();
+    const own = machineAddresses().find((address) => address.includes("."));
+    if (own !== undefined) expect(await addressTowards({ host: own, port: 7420 })).toBe(own);
   });
 
   test("a rate has a burst and comes back with time", () => {

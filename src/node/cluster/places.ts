@@ -1,6 +1,8 @@
+import { createSocket } from "node:dgram";
+import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 import { placeMaximum, placeTextMaximum } from "#src/cluster/bounds.ts";
-import { addressText } from "#src/peer/address.ts";
+import { addressText, type PeerAddress } from "#src/peer/address.ts";
 
 const anyAddress = /^(0\.0\.0\.0|::|\[::\])$/;
 
@@ -15,6 +17,32 @@ export function machineAddresses(): readonly string[] {
   );
   const rank = ({ family }: { readonly family: string }) => (family === "IPv4" ? 0 : 1);
   return [...new Set(outside.toSorted((a, b) => rank(a) - rank(b)).map(({ address }) => address))];
+}
+
+/** How long the system may take to say which way leads to an address. */
+const routeMs = 2_000;
+
+/**
+ * The address of this machine from which it reaches a place; null where no way leads there, or none out of
+ * this machine. Nothing is sent.
+ */
+export async function addressTowards({ host, port }: PeerAddress): Promise<string | null> {
+  try {
+    const { address, family } = await lookup(host);
+    const socket = createSocket(family === 6 ? "udp6" : "udp4");
+    try {
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      const late = setTimeout(() => reject(new Error("no answer")), routeMs);
+      socket.on("error", reject);
+      socket.connect(port, address, () => resolve(socket.address().address));
+      const own = await promise.finally(() => clearTimeout(late));
+      return /^(127\.|::1$|fe80:|0\.0\.0\.0$|::$)/i.test(own) ? null : own;
+    } finally {
+      socket.close();
+    }
+  } catch {
+    return null;
+  }
 }
 
 /** Where a door that listens at a host is reached, the likeliest first; bounded as contacts are. */

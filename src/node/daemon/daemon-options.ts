@@ -18,8 +18,9 @@ export const daemonOptions = {
   host: v.optional(address("address of the page and the commands"), "127.0.0.1"),
   port: v.optional(port("port of the page and the commands; 0 for any free one"), 7421),
   peerHost: v.optional(
-    address("address at which other machines reach this node; 0.0.0.0 for all of this machine's"),
-    "127.0.0.1",
+    address(
+      "address at which other machines reach this node; 0.0.0.0 for all of this machine's; the last one or 127.0.0.1 if unsaid",
+    ),
   ),
   peerPort: v.optional(
     port(
@@ -69,7 +70,8 @@ export function wordsOf(request: DaemonRequest): string[] {
   const { peerHost, peerPort, peers, discover, claims } = request;
   return [
     ...["--host", host, "--port", String(pagePort), "--drain", drain, "--log-level", logLevel],
-    ...["--peer-host", peerHost, "--claims", claims],
+    ...["--claims", claims],
+    ...(peerHost === undefined ? [] : ["--peer-host", peerHost]),
     ...(peerPort === undefined ? [] : ["--peer-port", String(peerPort)]),
     ...(peers ? [] : ["--no-peers"]),
     ...(discover === undefined ? [] : ["--discover", discover]),

@@ -7,6 +7,7 @@ import { type Listener, listenHttp } from "#src/surface/http/listen.ts";
 import { openOperatorToken } from "#src/surface/http/operator-token.ts";
 import type { Asset, HttpParts } from "#src/surface/http/parts.ts";
 import type { ClaimsPolicy } from "#src/peer/link.ts";
+import type { PeerAddress } from "#src/peer/address.ts";
 import type { TlsIdentity } from "#src/peer/certificate.ts";
 import type { PeerListener } from "#src/surface/peer/listen.ts";
 import { NodeTrainings } from "#src/train/node-trainings.ts";
@@ -42,6 +43,8 @@ const lastWordsMs = 5_000;
 const roomMinimumBytes = 1024 * 1024;
 /** How long a member that stops waits until the others know. */
 const farewellMs = 1_000;
+/** Where the door for other nodes is until somebody names an address. */
+const loopbackAddress = "127.0.0.1";
 
 export interface DaemonOptions {
   readonly registry: Registry;
@@ -49,10 +52,11 @@ export interface DaemonOptions {
   /** 0 for any free one. */
   readonly port: number;
   /**
-   * Where other nodes are answered; null for nowhere. A port that is named is had or refused; null takes the
-   * last one of this home, the default one or any free one.
+   * Where other nodes are answered; null for nowhere. What is named is had or refused, and kept for the next
+   * start; null takes the last address of this home or the loopback, and its last port, the default one or any
+   * free one.
    */
-  readonly peer: { readonly host: string; readonly port: number | null } | null;
+  readonly peer: { readonly host: string | null; readonly port: number | null } | null;
   /** The network interface on which to ask who of the mesh is near; null for none. */
   readonly discover: string | null;
   /** What is asked of the claims of other members. */
@@ -219,8 +223,8 @@ export class Daemon implements DaemonControl {
     const { home, disk, random } = services;
     const tls = await openTlsIdentity(services, node);
     const box = await openBoxKey(home, disk, random);
-    const listener = await this.#listenPeers(tls);
-    const places = listener === null ? [] : placesOf(this.options.peer?.host ?? "", listener.port);
+    const { door, listener } = (await this.#openDoor(tls)) ?? { door: null, listener: null };
+    const places = door === null ? [] : placesOf(door.host, door.port);
     const instance = Buffer.from(random.bytes(16)).toString("hex");
     const onBug = (error: unknown) => log.error("bug in a link to another node", { error });
     const cluster = new ClusterRuntime({
@@ -236,27 +240,59 @@ export class Daemon implements DaemonControl {
       seen: () => this.#discovering?.seen() ?? null,
       isReady: async () => (await this.#whyNotReady()).length === 0,
     });
-    this.#discovering = await this.#discover(listener);
+    this.#discovering = await this.#discover(door);
     this.#cluster = cluster;
     await cluster.start();
     if (listener === null) return null;
     return { address: listener.address, fingerprint: tls.fingerprint };
   }
 
-  async #discover(listener: PeerListener | null): Promise<Discovering | null> {
-    const { discover, peer } = this.options;
+  async #discover(door: PeerAddress | null): Promise<Discovering | null> {
+    const { discover } = this.options;
     if (discover === null) return null;
     const { Discovering } = await import("../cluster/discovering.ts");
-    const door = listener && peer && { host: peer.host, port: listener.port };
     // Between two meshes nobody else has this name: nothing is heard and nobody answered.
     const mesh = () =>
       this.#cluster?.isOpen === true ? this.#cluster.standing().mesh : this.nodeId;
     return Discovering.open(this.services, discover, { mesh, door });
   }
 
-  async #listenPeers(tls: TlsIdentity): Promise<PeerListener | null> {
+  /** Opens the door for other nodes where it is named, else where it was, else on the loopback. */
+  async #openDoor(
+    tls: TlsIdentity,
+  ): Promise<{ readonly door: PeerAddress; readonly listener: PeerListener } | null> {
+    const { peer } = this.options;
+    if (peer === null) return null;
+    const book = new MeshBook(this.services.store);
+    const named = peer.host ?? book.doorHost();
+    const host = named ?? loopbackAddress;
+    let door = { host, ports: this.#doorPorts(peer.port) };
+    let listener: PeerListener;
+    try {
+      listener = await this.#listenPeers(tls, door);
+    } catch (error) {
+      const isGone = error instanceof Refusal && error.code === "address_unavailable";
+      if (!isGone || peer.host !== null || named === null) throw error;
+      // Nobody at this start asked for it: what the node does without other nodes goes on.
+      log.warning("this machine no longer has {host}: other nodes do not reach this one", { host });
+      door = { ...door, host: loopbackAddress };
+      listener = await this.#listenPeers(tls, door);
+    }
+    book.keepDoor(listener.port, peer.host);
+    return { door: { host: door.host, port: listener.port }, listener };
+  }
+
+  #doorPorts(port: number | null): readonly number[] {
+    if (port !== null) return [port];
+    const last = new MeshBook(this.services.store).doorPort();
+    return [last ?? defaultPeerPort, defaultPeerPort, 0];
+  }
+
+  async #listenPeers(
+    tls: TlsIdentity,
+    { host, ports }: { readonly host: string; readonly ports: readonly number[] },
+  ): Promise<PeerListener> {
     const { services, options } = this;
-    if (options.peer === null) return null;
     const { listenPeers } = await import("#src/surface/peer/listen.ts");
     const { BlobDoor } = await import("#src/surface/peer/blobs.ts");
     const { isolate } = this.#children;
@@ -269,12 +305,8 @@ export class Daemon implements DaemonControl {
       blobs: new BlobDoor({ services, audience, onBug }),
       links: () => this.#cluster?.wires ?? null,
     };
-    const book = new MeshBook(services.store);
-    const { host, port } = options.peer;
-    const ports = port === null ? [book.doorPort() ?? defaultPeerPort, defaultPeerPort, 0] : [port];
     const listener = firstFree(ports, (each) => listenPeers(parts, { host, port: each }));
     this.#listeners.push(listener);
-    book.keepDoorPort(listener.port);
     return listener;
   }
 

@@ -37,7 +37,7 @@ export async function runDaemon(
   const log = await openLog(services.home, { level: request.logLevel, toStderr: isServed() });
   const drainMs = durationMs(request.drain);
   endOnBug(log);
-  const { peerHost, peerPort = null, peers, discover = null } = request;
+  const { peerHost = null, peerPort = null, peers, discover = null } = request;
   try {
     const daemon = new Daemon(services, {
       registry: services.registry,

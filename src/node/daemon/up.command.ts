@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import type { CommandContext, Screen } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
+import { parseAddress } from "#src/peer/address.ts";
 import type { JoinLine } from "./control.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
-import { checkHost, daemonOptions, wordsOf } from "./daemon-options.ts";
+import { checkHost, daemonOptions, type DaemonRequest, wordsOf } from "./daemon-options.ts";
 import { isLoopback, pageLink } from "./page-link.ts";
 import { joinFacts, joinLineOf } from "./join-facts.ts";
 
@@ -19,6 +20,8 @@ const result = v.object({
   /** Where that line says this node is, and addresses of this machine that others may reach. */
   joinPlace: v.nullable(v.string()),
   addresses: v.array(v.string()),
+  /** Options that were given and that the daemon that runs was not started with. */
+  unheeded: v.array(v.string()),
   socket: v.string(),
   home: v.string(),
 });
@@ -43,7 +46,7 @@ defineCommand({
       return stateOf("running", services.daemon.file, context, join);
     }
     const running = await findRunningDaemon(services.home);
-    if (running !== null) return readyState("running", running, context);
+    if (running !== null) return alreadyUp(running);
     if (request.detach) {
       const { startDetached } = await import("./detach.ts");
       const { home, clock } = services;
@@ -52,8 +55,13 @@ defineCommand({
     }
     const { runDaemon } = await import("./run-daemon.ts");
     const { state, file } = await runDaemon(request, context);
-    if (state === "running") return readyState("running", file, context);
+    if (state === "running") return alreadyUp(file);
     return { ...stateOf(state, file, context, null), page: null };
+
+    async function alreadyUp(file: DaemonFile): Promise<Result> {
+      const ready = await readyState("running", file, context);
+      return { ...ready, unheeded: unheededOf(request, file) };
+    }
   },
   view: (screen) => ({
     event(event) {
@@ -67,8 +75,11 @@ defineCommand({
       const { state, pid } = facts;
       if (state === "stopped") return screen.note("this node is down");
       screen.note(`this node ${state === "started" ? "is up" : "is up already"}, process ${pid}`);
+      if (facts.unheeded.length > 0) {
+        const words = facts.unheeded.join(" ");
+        screen.note(`it runs without ${words}: psionic down, then psionic up --detach ${words}`);
+      }
       show(screen, facts);
-      screen.note("psionic status · psionic logs -f · psionic down");
     },
   }),
 });
@@ -82,6 +93,17 @@ function show(screen: Screen, { page, url, join, joinPlace, addresses }: Result)
   if (!isLoopback(joinPlace.replace(/:\d+$/, ""))) return;
   const known = addresses.length === 0 ? "" : `; this one has ${addresses.join(", ")}`;
   screen.note(`other machines need \`psionic up --peer-host ADDRESS\`${known}`);
+}
+
+/** Where a running daemon is reached by others is not changed by asking again. */
+function unheededOf({ peerHost, peerPort }: DaemonRequest, { peer }: DaemonFile): string[] {
+  const door = peer === undefined ? null : parseAddress(peer.address);
+  const hasPort = peerPort === undefined || peerPort === 0 || door?.port === peerPort;
+  const bare = peerHost?.replace(/^\[(.*)\]$/, "$1");
+  return [
+    ...(bare === undefined || door?.host === bare ? [] : [`--peer-host ${bare}`]),
+    ...(hasPort ? [] : [`--peer-port ${peerPort}`]),
+  ];
 }
 
 const remoteNote =
@@ -103,5 +125,15 @@ function stateOf(
 ): Result {
   const { home } = services;
   const page = pageLink(home, url);
-  return { state, pid, startedMs, url, page, ...joinFacts(join), socket, home: home.root };
+  return {
+    state,
+    pid,
+    startedMs,
+    url,
+    page,
+    ...joinFacts(join),
+    unheeded: [],
+    socket,
+    home: home.root,
+  };
 }
