@@ -65,3 +65,8 @@ export function upToKey(rotations: readonly Receipt[], key: string): readonly Re
   const index = rotations.findIndex((rotation) => rotationBody(rotation).from === key);
   return index === -1 ? rotations : rotations.slice(0, index);
 }
+
+/** The keys a node had before the one it shows, the first one first; the rotations were checked. */
+export function keysBefore({ key, rotations }: Omit<ShownKey, "sender">): readonly string[] {
+  return upToKey(rotations, key).map((rotation) => rotationBody(rotation).from);
+}

@@ -143,10 +143,11 @@ export class PeerConnection {
 /** A connection that this node dialled, as a wire. */
 export function wireOfConnection(
   connection: PeerConnection,
-  { node, key }: Proven,
+  { node, key, earlierKeys }: Proven,
   place: string,
 ): Wire {
   return {
+    earlierKeys,
     ...{ node, key, place, path: "direct", relay: null, session: null, isDialled: true },
     get waitingBytes() {
       return connection.waitingBytes;

@@ -45,7 +45,7 @@ export function findingLinks(
     send: (to, kind, body) => links.send(to, kind, body),
     views: () => links.views(),
     refusals: () => links.refusals(),
-    isMember: (node) => links.isMember(node),
+    isMember: (node, keys) => links.isMember(node, keys),
     accept: (wire) => links.accept(wire),
     stop: () => links.stop(),
   };

@@ -20,6 +20,8 @@ export class Guest {
   nodeId: string | null = null;
   /** The key it proved that with. */
   key = "";
+  /** The keys it had before that one. */
+  earlierKeys: readonly string[] = [];
   isStranger = true;
   isMember = false;
   callCount = 0;
@@ -66,8 +68,9 @@ export class Guest {
 }
 
 /** A connection that another node dialled, as a wire. */
-export function wireOfGuest(guest: Guest, { node, key }: Proven): Wire {
+export function wireOfGuest(guest: Guest, { node, key, earlierKeys }: Proven): Wire {
   return {
+    earlierKeys,
     ...{ node, key, place: null, path: "direct", relay: null, session: null, isDialled: false },
     get waitingBytes() {
       return guest.socket?.getBufferedAmount() ?? 0;

@@ -89,3 +89,11 @@ export const earlier = (node: string, epoch: number, seenEpoch: number) =>
     "end the older process",
     { node, epoch, seenEpoch },
   );
+
+export const retiredKey = (node: string, key: string) =>
+  new Refusal(
+    "key_retired",
+    `${node} came with a key that it rotated away, as the mesh knows`,
+    "end whoever has the old key; the node itself signs with its newest one",
+    { node, key },
+  );

@@ -1,5 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { cpSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { rotateIdentity } from "#src/node/rotate-identity.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
 import { sealMessage } from "#src/peer/message.ts";
 import { dialPeer } from "./dial.ts";
@@ -354,4 +357,53 @@ describe("C-1 who is not meant is not linked", () => {
     b.links!.send(a.id, "note", { number: 1 });
     await until("the other way too", () => a.heard.length === 1);
   }, 60_000);
+});
+
+describe("I-6 a key that was rotated away", () => {
+  /** What a thief took of a home before its key was rotated. */
+  async function stolen(from: LinkNode): Promise<LinkNode> {
+    const { root } = from.services.home;
+    cpSync(join(root, "identity"), join(dirname(root), "thief", "identity"), { recursive: true });
+    return nodes.make("thief");
+  }
+
+  test("I-6 speaks for its node no more, in whatever epoch it comes", async () => {
+    const [a, b] = (await nodes.several(2)) as [LinkNode, LinkNode];
+    const thief = await stolen(a);
+    await rotateIdentity(a.services, 0);
+    for (const node of [a, b]) await node.open();
+    introduce(a, b);
+    await until("the two are linked", () => isLinked(a, b));
+    expect(thief.id).toBe(a.id);
+    expect(thief.key).not.toBe(a.key);
+    await thief.open(9);
+    thief.links!.setMembers([b.member()]);
+    await until("the thief is refused", () => thief.view(b)!.state === "refused");
+    expect(thief.view(b)!.reason!.code).toBe("key_retired");
+    expect(isLinked(a, b)).toBe(true);
+    await a.stop();
+    const { failureCount } = thief.view(b)!;
+    await until("it tried again", () => thief.view(b)!.failureCount > failureCount);
+    thief.links!.send(b.id, "note", { number: 1 });
+    expect(b.heard).toEqual([]);
+    expect(b.reached).toEqual([`+${a.id}`, `-${a.id}`]);
+  });
+
+  test("I-6 is dropped once the mesh knows the next one, and takes no member's place at the door", async () => {
+    const [a, b] = (await nodes.several(2)) as [LinkNode, LinkNode];
+    const thief = await stolen(a);
+    await thief.open(2);
+    await b.open();
+    thief.links!.setMembers([b.member()]);
+    b.links!.setMembers([a.member({ places: [] })]);
+    await until("nobody knows better yet", () => b.view(a)!.state === "connected");
+    const { key: first } = a;
+    await rotateIdentity(a.services, 0);
+    await a.services.receipts.open();
+    b.links!.setMembers([a.member({ places: [] })]);
+    await until("the thief is out", () => b.view(a)!.state !== "connected");
+    await until("the thief is refused", () => thief.view(b)!.reason?.code === "key_retired");
+    expect(b.links!.isMember(a.id, [first])).toBe(false);
+    expect(b.links!.isMember(a.id, [first, a.key])).toBe(true);
+  });
 });

@@ -4,6 +4,7 @@ import { makeClaims } from "#src/peer/claims.ts";
 import { ReceiveWindows, SendCounters } from "#src/peer/counters.ts";
 import type { LinkReason } from "#src/peer/health.ts";
 import type { ClaimsPolicy, LinkHandlers, LinkMember, Links, LinkView } from "#src/peer/link.ts";
+import { keysBefore } from "#src/peer/key-in-use.ts";
 import { RelayBook, relayLimits, type RelayLimits } from "#src/peer/relay.ts";
 import type { BoxKey } from "#src/peer/sealed-box.ts";
 import type { JsonObject } from "#src/peer/signed-document.ts";
@@ -157,8 +158,9 @@ class LinkSet implements OpenLinks {
     return this.#post.tally.counts;
   }
 
-  isMember(node: string): boolean {
-    return this.#links.has(node);
+  isMember(node: string, keys: readonly string[]): boolean {
+    const key = this.#links.get(node)?.member.key;
+    return this.#links.has(node) && (key === undefined || keys.includes(key));
   }
 
   accept(wire: Wire): WireReceiver {
@@ -278,7 +280,11 @@ class LinkSet implements OpenLinks {
       const signal = AbortSignal.any([late.signal, this.#stopped.signal]);
       const { connection, peer } = await dialUntil(signal, this.parts.services, request);
       if (link.isEnded) return connection.close();
-      const wire = wireOfConnection(connection, { node, key: peer.key }, place);
+      const wire = wireOfConnection(
+        connection,
+        { node, key: peer.key, earlierKeys: keysBefore(peer) },
+        place,
+      );
       connection.handOver(link.attach(wire));
     } finally {
       clearTimeout(timer);

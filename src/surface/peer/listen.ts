@@ -9,6 +9,7 @@ import {
   isHelloQuestion,
   readHello,
 } from "#src/peer/hello.ts";
+import { keysBefore } from "#src/peer/key-in-use.ts";
 import { ownFacts } from "#src/peer/own-facts.ts";
 import { ReplyWriter, writeRefusal } from "#src/peer/reply.ts";
 import { documentMaximumBytes, readCanonical } from "#src/peer/signed-document.ts";
@@ -206,7 +207,8 @@ class PeerDoor {
     guest.hasSpoken = true;
     const links = this.parts.links?.() ?? null;
     if (links === null || tryRead(document)?.["type"] !== "psionic-message") return false;
-    guest.receiver = links.accept(wireOfGuest(guest, { node, key: guest.key }));
+    const { key, earlierKeys } = guest;
+    guest.receiver = links.accept(wireOfGuest(guest, { node, key, earlierKeys }));
     guest.receiver.take(document);
     return true;
   }
@@ -217,13 +219,15 @@ class PeerDoor {
     const hello = readHello(document, guest.challenge, clock.wallMs(), trust);
     checkChannel(hello, this.parts.tls.fingerprint);
     const { nodeId, registered } = trust.lookup(hello.key, hello.rotations);
-    guest.isMember = this.parts.links?.()?.isMember(nodeId) ?? false;
+    const earlierKeys = keysBefore(hello);
+    guest.isMember = this.parts.links?.()?.isMember(nodeId, [...earlierKeys, hello.key]) ?? false;
     guest.isStranger = registered === "provisional" && !guest.isMember;
     const own = [...this.#guests].filter((each) => each.isMember && each.nodeId === nodeId);
     if (own.length >= this.limits.connectionsEach) this.#cut(own[0]!, closeCodes.busy);
     if (this.#isFull(guest)) return this.#cut(guest, closeCodes.busy, "too many connections");
     guest.nodeId = nodeId;
     guest.key = hello.key;
+    guest.earlierKeys = earlierKeys;
   }
 
   /** Whether there is no place for one who has proved who it is: members, known nodes and strangers have their own. */

@@ -15,7 +15,14 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { closeCodes } from "./limits.ts";
 import { LinkPings } from "./link-pings.ts";
 import type { LinkPost } from "./link-post.ts";
-import { noLongerMember, placeless, saidFarewell, stopping, superseded } from "./link-reasons.ts";
+import {
+  noLongerMember,
+  placeless,
+  retiredKey,
+  saidFarewell,
+  stopping,
+  superseded,
+} from "./link-reasons.ts";
 import { relayKinds } from "./relay-wires.ts";
 import { Strand, type StrandOwner } from "./strand.ts";
 import { claimsPath, type Wire, type WireReceiver } from "./wire.ts";
@@ -101,9 +108,21 @@ export class MemberLink implements StrandOwner {
       before.epoch !== member.epoch ||
       before.places.join() !== member.places.join();
     if (isMoved) this.health.hurry(clock.monotonicMs());
-    for (const strand of this.#strands)
+    for (const strand of this.#strands) {
       if (strand.epoch > 0 && strand.epoch < member.epoch)
         strand.close(closeCodes.superseded, superseded);
+      else this.#dropRetired(strand);
+    }
+  }
+
+  /** Ends a strand whose key the mesh has seen rotated away. */
+  #dropRetired(strand: Strand): void {
+    try {
+      this.#judgeKey(strand.wire);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      strand.refuse(error);
+    }
   }
 
   /** Takes a wire over. The end that dialled speaks first. */
@@ -197,6 +216,7 @@ export class MemberLink implements StrandOwner {
     const epoch = Math.max(member.epoch, post.windows.epoch(node), this.#live?.epoch ?? 0);
     const live = this.#isLive() ? this.#live : null;
     try {
+      this.#judgeKey(strand.wire);
       judgeMeet(meet, { node, epoch, live, previous: this.#previous });
       this.judgeClaims(strand, envelope);
     } catch (error) {
@@ -210,6 +230,16 @@ export class MemberLink implements StrandOwner {
     for (const other of this.#strands)
       if (other !== strand && other.epoch > 0 && other.epoch < meet.epoch)
         other.close(closeCodes.superseded, superseded);
+  }
+
+  /**
+   * Who comes with another key than the mesh knows has it from that one by rotations. Refused with
+   * `key_retired`: a key that was rotated away speaks for the node no more, in whatever epoch it comes.
+   */
+  #judgeKey({ key, earlierKeys }: Wire): void {
+    const known = this.member.key;
+    if (known === undefined || known === key || earlierKeys.includes(known)) return;
+    throw retiredKey(this.node, key);
   }
 
   claims(wire: Wire): JsonObject | null {

@@ -57,6 +57,8 @@ export interface RelayCarrier {
 /** A way to a member through another one, for as long as one session of it lasts. */
 export class RelayWire implements Wire {
   readonly path = "relayed";
+  /** The key is the one the mesh knows. */
+  readonly earlierKeys = [];
   readonly place = null;
   /** Who takes what comes over it; set once by who made it. */
   receiver: WireReceiver | null = null;

@@ -4,6 +4,8 @@ import type { ClaimsPath } from "#src/peer/claims.ts";
 export interface Proven {
   readonly node: string;
   readonly key: string;
+  /** The keys it had before that one, as its rotations prove. */
+  readonly earlierKeys: readonly string[];
 }
 
 /**
@@ -15,6 +17,8 @@ export interface Wire {
   readonly node: string;
   /** The key it signs with: its messages are signed by no other. */
   readonly key: string;
+  /** The keys it had before, as it proved: who comes with one of these alone is out of date, or a thief. */
+  readonly earlierKeys: readonly string[];
   readonly path: "direct" | "relayed";
   /** The member that passes documents on, where the path is relayed. */
   readonly relay: string | null;
@@ -43,8 +47,8 @@ export interface WireReceiver {
 
 /** Who takes over connections that turn out to be links: the door hands them in. */
 export interface WireDoor {
-  /** Members have places of their own at the door. */
-  isMember(node: string): boolean;
+  /** Members have places of their own at the door. `keys` are the one it came with and those before. */
+  isMember(node: string, keys: readonly string[]): boolean;
   accept(wire: Wire): WireReceiver;
 }
 
