@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { ClusterHome, FakeCluster, linkTo, testNode } from "./service.fixture.ts";
+import { loadText } from "./views/words.ts";
 
 let home: ClusterHome;
 beforeAll(async () => void (home = await ClusterHome.open()));
@@ -202,6 +203,21 @@ describe("C-8 peers", () => {
       ...["peer_unreachable: nothing answers", `relayed by ${second.node}`, "118 MB/s"],
     ])
       expect(out).toContain(text);
+  });
+
+  test("C-8 who dialled here is shown with the address the mesh knows; a machine beyond its cores is full", async () => {
+    const cluster = fourNodes();
+    const [first] = cluster.links();
+    cluster.linkViews = [linkTo(first!.node, { place: null })];
+    const { out } = await home.type(cluster, "peers");
+    const known = cluster.state().members.find(({ node }) => node === first!.node)!.contact.places;
+    expect(out).toContain(`it dialled here from ${known.join(" ")}`);
+    expect([loadText(460), loadText(1_000), loadText(3_090), loadText(null)]).toEqual([
+      "46 %",
+      "100 %",
+      ">100 %",
+      "–",
+    ]);
   });
 
   test("C-8 alone there is no link, and that is said", async () => {

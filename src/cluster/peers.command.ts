@@ -20,6 +20,8 @@ defineCommand({
       v.strictObject({
         ...linkResult.entries,
         shortId: v.string(),
+        /** Where the mesh says that it is reached. */
+        places: v.array(v.string()),
         isSuspected: v.boolean(),
       }),
     ),
@@ -53,6 +55,7 @@ defineCommand({
       links: cluster.links().map((link) => ({
         ...linkRow(link),
         shortId: shortId(link.node, state),
+        places: [...(state.members.find(({ node }) => node === link.node)?.contact.places ?? [])],
         isSuspected: isSilent(link, staleMs),
       })),
       seen: seenRows(cluster.seen(), state),

@@ -19,6 +19,11 @@ export function parseAddress(text: string): PeerAddress {
   );
 }
 
+const loopback = /^(localhost|127(\.\d{1,3}){3}|::1)$/i;
+
+/** True for an address that leads to the machine on which it is dialled, whichever that is. */
+export const isOwnMachine = ({ host }: PeerAddress): boolean => loopback.test(host);
+
 /** The address as it is written. */
 export function addressText({ host, port }: PeerAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -61,7 +61,8 @@ export function speedText(facts: Pick<Measured, "exactTokensPerSecond"> | null):
 }
 
 export function loadText(facts: Pick<Measured, "loadPerMille"> | null): string {
-  return facts === null ? missing : formatPercent(facts.loadPerMille / 10);
+  if (facts === null) return missing;
+  return facts.loadPerMille > 1_000 ? ">100 %" : formatPercent(facts.loadPerMille / 10);
 }
 
 /** A link's state and, where messages go through another member, which. */

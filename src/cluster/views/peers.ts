@@ -2,7 +2,11 @@ import { showDuration } from "../duration.ts";
 import type { LinkRow } from "../node-rows.ts";
 import { bytesText, lossText, phraseLines, roundTripText, tableLines, unknown } from "./words.ts";
 
-type Shown = LinkRow & { readonly shortId: string; readonly isSuspected: boolean };
+type Shown = LinkRow & {
+  readonly shortId: string;
+  readonly places: readonly string[];
+  readonly isSuspected: boolean;
+};
 
 /** A line of figures for each link, and below it where it goes and why it does not. */
 export function peerLines(
@@ -48,10 +52,18 @@ export function seenLines(
 const rateText = ({ bytesPerSecond }: LinkRow) =>
   bytesPerSecond === null ? unknown : `${bytesText(bytesPerSecond)}/s`;
 
+/** Where it was dialled, or that it dialled this node, and where the mesh says that it is. */
+function placeText({ place, places, path }: Shown): string {
+  if (place !== null) return place;
+  const known = places.join(" ");
+  if (path !== "direct") return known || "no address: it only dials others";
+  return known === "" ? "it dialled here and has no address" : `it dialled here from ${known}`;
+}
+
 function wordsOf(link: Shown): readonly [readonly string[], readonly string[]] {
-  const { place, relay, epoch, failureCount, nextDialMs, sentBytes, receivedBytes, reason } = link;
+  const { relay, epoch, failureCount, nextDialMs, sentBytes, receivedBytes, reason } = link;
   const phrases = [
-    place ?? "no address",
+    placeText(link),
     ...(relay === null ? [] : [`relayed by ${relay}`]),
     ...(epoch === null ? [] : [`epoch ${epoch}`]),
     `${bytesText(sentBytes)} out, ${bytesText(receivedBytes)} in`,

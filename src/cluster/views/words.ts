@@ -3,7 +3,7 @@
 /** What stands where nothing is known. */
 export const unknown = "–";
 
-const isNumber = (cell: string) => /^[+−]?[\d.]+( ?[a-zA-Z%µ/]+)?$|^–$/.test(cell);
+const isNumber = (cell: string) => /^[+−>]?[\d.]+( ?[a-zA-Z%µ/]+)?$|^–$/.test(cell);
 
 /** Rows under their head, columns as wide as they need; columns of figures stand to the right. */
 export function tableLines(
@@ -74,9 +74,11 @@ export function skewText(ms: number | null): string {
     : `${sign}${(apart / 1_000).toFixed(1)} s`;
 }
 
-/** Thousandths of what a machine can do, as per cent. */
+/** How much of a machine's cores the work of the last minute wanted, in thousandths, as per cent. */
 export function loadText(perMille: number | null): string {
-  return perMille === null ? unknown : `${Math.round(perMille / 10)} %`;
+  if (perMille === null) return unknown;
+  // More than they can do: how much more waits is a queue's length and no share of a machine.
+  return perMille > 1_000 ? ">100 %" : `${Math.round(perMille / 10)} %`;
 }
 
 /** Lost pings of a million, as per cent. */

@@ -4,6 +4,7 @@ import { parseAddress } from "#src/peer/address.ts";
 import { presentedGrant } from "#src/peer/own-facts.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { callMet } from "#src/surface/peer/call-met.ts";
+import { dialReason } from "#src/surface/peer/link-reasons.ts";
 import { dialUntil, type Met } from "#src/surface/peer/dial.ts";
 
 export interface MemberCall {
@@ -29,13 +30,14 @@ async function reach(services: Services, member: Member, signal: AbortSignal): P
   const { node, contact } = member;
   let failure: unknown = unreached(node);
   for (const place of contact.places) {
-    const request = { place: parseAddress(place), certificate: contact.certificate, to: node };
+    const address = parseAddress(place);
+    const request = { place: address, certificate: contact.certificate, to: node, again: null };
     try {
-      return await dialUntil(signal, services, { ...request, again: null });
+      return await dialUntil(signal, services, request);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof Refusal)) throw error;
-      failure = error;
+      failure = dialReason(address, error);
     }
   }
   throw failure;

@@ -103,7 +103,7 @@ export async function dialUntil(
 function checkPin(
   { fingerprint }: SeenCertificate,
   known: string | null,
-  { place, to, again }: DialRequest,
+  { place, to, again, certificate }: DialRequest,
 ): void {
   if (known === fingerprint) return;
   const at = addressText(place);
@@ -118,7 +118,9 @@ function checkPin(
   throw new Refusal(
     "certificate_changed",
     `${at} shows the certificate ${fingerprint}, not ${known}`,
-    `compare it with \`psionic identity show\` there; if that machine changed it, give the new one with --pin`,
+    certificate === known
+      ? "another node is at that address now, or something stands in between; a member that made a new one says so at its next `psionic up`"
+      : "compare it with `psionic identity show` there; if that machine changed it, give the new one with --pin",
     { ...place, seen: fingerprint, pinned: known, nodeId: to ?? null },
   );
 }

@@ -1,3 +1,4 @@
+import { addressText, isOwnMachine, type PeerAddress } from "#src/peer/address.ts";
 import type { LinkReason } from "#src/peer/health.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 
@@ -41,6 +42,26 @@ export const placeless: LinkReason = {
   message: "the mesh knows no address of it: it dials others, and has not dialled this node yet",
   hint: "start it with --peer-host and --peer-port to be reached by others",
 };
+
+/** What it looks like when this machine's own address was dialled for a member of another machine. */
+const strangerCodes: ReadonlySet<string> = new Set([
+  ...["certificate_changed", "peer_unexpected", "peer_not_tls", "peer_not_psionic"],
+]);
+
+/**
+ * What to say where a dial of a member failed. An address that every machine has leads to whoever is on this
+ * one: that it is not the member tells nothing of its certificate.
+ */
+export function dialReason(place: PeerAddress, failure: Refusal): Refusal {
+  if (!isOwnMachine(place) || !strangerCodes.has(failure.code)) return failure;
+  const at = addressText(place);
+  return new Refusal(
+    failure.code,
+    `${at} is where the mesh knows it, and on this machine that is somebody else`,
+    "where it is on another machine, it dials this one; to be dialled: psionic down there, then psionic up --detach --peer-host ADDRESS",
+    failure.details,
+  );
+}
 
 export const unknownMember = (node: string) =>
   new Refusal(

@@ -273,6 +273,9 @@ describe("C-1 who is not meant is not linked", () => {
       "the certificate is wrong",
       () => a.view(b)!.reason?.code === "certificate_changed",
     );
+    // An address of every machine tells nothing of another one's certificate.
+    expect(a.view(b)!.reason!.message).toContain("on this machine that is somebody else");
+    expect(a.view(b)!.reason!.hint).toContain("--peer-host");
     a.links!.setMembers([b.member({ places: ["127.0.0.1:1"] })]);
     await until("nobody is there", () => a.view(b)!.reason?.code === "peer_port_closed");
     expect(a.view(b)!.state).toBe("unreachable");

@@ -15,7 +15,7 @@ import { wireOfConnection } from "./connection.ts";
 import { dialUntil } from "./dial.ts";
 import { closeCodes } from "./limits.ts";
 import { Tally, type LinkPost } from "./link-post.ts";
-import { cutOff, ownCopy, unknownMember } from "./link-reasons.ts";
+import { cutOff, ownCopy, unknownMember, dialReason } from "./link-reasons.ts";
 import { linkTuning, type LinkTuning } from "./link-tuning.ts";
 import { MemberLink, type MemberLinkParts } from "./member-link.ts";
 import { RelayWires } from "./relay-wires.ts";
@@ -261,7 +261,7 @@ class LinkSet implements OpenLinks {
         return await this.#dialPlace(link, place);
       } catch (error) {
         if (link.isEnded || this.#stopped.signal.aborted) return;
-        const reason = reasonOf(error, this.parts.onBug);
+        const reason = reasonOf(error, place, this.parts.onBug);
         const isRefused = !unreachedCodes.has(reason.code);
         // That somebody answered tells more than that nobody did.
         if (worst === null || isRefused || !worst.isRefused) worst = { reason, isRefused };
@@ -307,8 +307,8 @@ function guarded(handlers: LinkHandlers, onBug: (error: unknown) => void): LinkH
   };
 }
 
-function reasonOf(error: unknown, onBug: (error: unknown) => void): LinkReason {
-  if (error instanceof Refusal) return error;
+function reasonOf(error: unknown, place: string, onBug: (error: unknown) => void): LinkReason {
+  if (error instanceof Refusal) return dialReason(parseAddress(place), error);
   onBug(error);
   return cutOff;
 }
