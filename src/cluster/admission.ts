@@ -7,14 +7,17 @@ import { requireToken, useToken } from "./tokens.ts";
 /** Founds the mesh with its first member, which is ready: whoever founds is there. */
 export function found(
   state: MeshState,
-  { mesh, node, key, roles, epoch, version, contact }: CommandOf<"mesh-founded">,
+  { mesh, node, key, roles, epoch, version, founding, contact }: CommandOf<"mesh-founded">,
 ): MeshState {
   if (state.mesh !== "")
     deny("mesh_wrong", `This log is that of the mesh ${state.mesh}`, "Found one in another home.");
   const { timeMs: sinceMs } = state;
   const facts = { node, key, contact, roles, epoch, labels: [] } as const;
   const founder = { ...facts, token: null, sinceMs, standing: "joining" } as const;
-  const founded = withMember({ ...state, mesh, owner: node, version }, founder);
+  const founded = withMember(
+    { ...state, mesh, founder: node, founding, owners: [node], version },
+    founder,
+  );
   return ready(founded, { kind: "node-ready", node, epoch, key, contact });
 }
 

@@ -2,6 +2,8 @@
 
 /** Members, those who are gone included: their epochs are remembered. */
 export const memberMaximum = 1024;
+/** Members whose owners answer for the mesh. */
+export const ownerMaximum = 8;
 export const tokenMaximum = 256;
 /** The latest orders that are kept; older ones stand in receipts. */
 export const orderMaximum = 64;

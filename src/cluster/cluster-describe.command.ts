@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { clusterOf, requireFounder } from "./command-parts.ts";
+import { clusterOf, requireOwner } from "./command-parts.ts";
 import { roles } from "./event.ts";
 import { driftLines } from "./mesh-drift.ts";
 import type { Manifest, MeshState } from "./state.ts";
@@ -70,7 +70,7 @@ defineCommand({
     if (file === undefined) return shown(cluster.state(), "shown");
     const manifest = await readManifestFile(file, services.disk);
     if (check) return shown(cluster.state(), "checked", manifest);
-    requireFounder(cluster);
+    requireOwner(cluster);
     const { nodes, policies } = manifest;
     const described = {
       nodes: nodes.map((each) => ({ ...each, roles: [...each.roles] })),

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { claimMaximum, nameMaximum } from "./bounds.ts";
-import { clusterOf, requireFounder, submitAsFounder } from "./command-parts.ts";
+import { clusterOf, requireOwner, submitAsOwner } from "./command-parts.ts";
 import { durationMs, durationText } from "./duration.ts";
 import { discoveries, postures } from "./event.ts";
 import { configurationResult } from "./status-result.ts";
@@ -39,7 +39,7 @@ defineCommand({
     const before = { ...cluster.state().configuration };
     if (said.length === 0) return { configuration: before, isChanged: false, index: null };
     const configuration = { ...before, ...(Object.fromEntries(said) as Partial<typeof before>) };
-    const { index } = await submitAsFounder(
+    const { index } = await submitAsOwner(
       cluster,
       { kind: "configuration-set", configuration },
       signal,
@@ -103,7 +103,7 @@ defineCommand({
     };
     if (posture === undefined && claims === undefined && discovery === undefined)
       return { ...next, isChanged: false, index: null };
-    requireFounder(cluster);
+    requireOwner(cluster);
     const { index } = await cluster.submit("owner", { kind: "posture-set", ...next }, signal);
     return { ...next, isChanged: true, index };
   },

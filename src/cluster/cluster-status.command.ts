@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
-import { clusterOf, isFounder, shortId } from "./command-parts.ts";
+import { clusterOf, isOwner, shortId } from "./command-parts.ts";
 import { driftLines } from "./mesh-drift.ts";
 import type { ClusterService } from "./services.ts";
 import { isLive, residencyDigest, topologyDigest, type MeshState } from "./state.ts";
@@ -33,10 +33,11 @@ export function statusOf(cluster: ClusterService): StatusResult {
   const standing = cluster.standing();
   const state = cluster.state();
   const { mesh, term, commitIndex, appliedIndex, snapshotIndex, entryCount } = standing;
-  const { manifest, posture, members, owner, timeMs } = state;
+  const { manifest, posture, members, founder, owners, timeMs } = state;
   const memberCount = members.filter(isLive).length;
   return {
-    ...{ mesh, owner, isFounder: isFounder(cluster), term, leader: standing.leader },
+    ...{ mesh, founder, isFounder: founder === standing.node },
+    ...{ owners: [...owners], isOwner: isOwner(cluster), term, leader: standing.leader },
     posture: { ...posture, claims: [...posture.claims] },
     node: nodePart(cluster),
     log: { commitIndex, appliedIndex, snapshotIndex, entryCount },

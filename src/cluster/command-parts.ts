@@ -67,34 +67,35 @@ export function shortId(
 }
 
 /** Whether this node's owner answers for the mesh. */
-export function isFounder(cluster: Pick<ClusterService, "standing" | "state">): boolean {
-  return cluster.state().owner === cluster.standing().node;
+export function isOwner(cluster: Pick<ClusterService, "standing" | "state">): boolean {
+  return cluster.state().owners.includes(cluster.standing().node);
 }
 
 /**
- * Submits what only the founder's owner may ask for. On another node it is refused with
+ * Submits what only an owner of the mesh may ask for. On another node it is refused with
  * `scope_lacking` before anything is sent, naming the node where it is asked for.
  */
-export async function submitAsFounder(
+export async function submitAsOwner(
   cluster: ClusterService,
   command: Command,
   signal: AbortSignal,
 ): Promise<Submitted> {
-  requireFounder(cluster);
+  requireOwner(cluster);
   return cluster.submit("owner", command, signal);
 }
 
-/** Refused with `scope_lacking` where another node founded the mesh. */
-export function requireFounder(cluster: Pick<ClusterService, "standing" | "state">): void {
-  if (isFounder(cluster)) return;
-  const { owner, members } = cluster.state();
-  const places = members.find(({ node }) => node === owner)?.contact.places ?? [];
-  const where = places.length === 0 ? "" : ` (${places[0]})`;
+/** Refused with `scope_lacking` on a node that is no owner of the mesh. */
+export function requireOwner(cluster: Pick<ClusterService, "standing" | "state">): void {
+  if (isOwner(cluster)) return;
+  const { owners, members } = cluster.state();
+  const placeOf = (owner: string) =>
+    members.find(({ node }) => node === owner)?.contact.places[0] ?? null;
+  const where = owners.map((owner) => placeOf(owner) ?? owner);
   throw new Refusal(
     "scope_lacking",
-    `only the owner of the node that founded the mesh decides this, and that is ${owner}, not this one`,
-    `run the command on that machine${where}`,
-    { owner, node: cluster.standing().node, places },
+    `only an owner of the mesh decides this, and this node is none; ${owners.length === 1 ? "the one is" : "they are"} ${owners.join(", ")}`,
+    `run the command on such a machine (${where.join(", ")}), or have one make this node an owner: psionic node own`,
+    { owners, node: cluster.standing().node, places: owners.map(placeOf) },
   );
 }
 
@@ -104,7 +105,7 @@ export function scopeFor(
   { node }: Pick<Member, "node">,
 ): "self" | "owner" | "membership" {
   if (node === cluster.standing().node) return "self";
-  return isFounder(cluster) ? "owner" : "membership";
+  return isOwner(cluster) ? "owner" : "membership";
 }
 
 /** Where a change came to stand in the log. */

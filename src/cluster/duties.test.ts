@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { dutiesOf, type DutyView } from "./duties.ts";
-import type { Command } from "./event.ts";
 import { admission, foundedMesh, founding, readiness, tokenCommand } from "./mesh.fixture.ts";
 import { Bus } from "./node.fixture.ts";
 import { authorityDigest } from "./state.ts";

@@ -80,8 +80,12 @@ const claims = v.pipe(v.array(name), v.maxLength(claimMaximum));
 const found = v.strictObject({
   kind: v.literal("mesh-founded"),
   ...{ mesh: name, node: name, key: digest, roles: roleList, epoch: count, version: count },
+  /** Which of the founder's meshes it is; see `meshIdOf`. */
+  founding: count,
   contact,
 });
+/** Who may make tokens, evict and set what the mesh is. */
+const own = v.strictObject({ kind: v.literal("owner-set"), node: name, isOwner: v.boolean() });
 const createToken = v.strictObject({
   kind: v.literal("token-created"),
   ...{
@@ -151,7 +155,7 @@ const pose = v.strictObject({
 const command = v.variant("kind", [
   ...([found, createToken, revokeToken, admit, ready, drain, leave, offline, evict] as const),
   ...([seeEpoch, renew, expire, order, configure, measureLink, measureNode] as const),
-  ...([hold, describe, pose, label] as const),
+  ...([hold, describe, pose, label, own] as const),
 ]);
 export type Command = v.InferOutput<typeof command>;
 export type Kind = Command["kind"];

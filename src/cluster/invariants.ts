@@ -4,6 +4,7 @@ import {
   linkMaximum,
   memberMaximum,
   orderMaximum,
+  ownerMaximum,
   provenanceMaximum,
   tokenMaximum,
 } from "./bounds.ts";
@@ -27,6 +28,7 @@ const stateChecks: readonly ((state: MeshState) => string | null)[] = [
   leasesOnlyTheReady,
   leavesNothingToTheGone,
   ordersAscend,
+  hasOwners,
 ];
 
 function hasBounds(state: MeshState): string | null {
@@ -102,9 +104,19 @@ function ordersAscend({ orders, fence }: MeshState): string | null {
   return isBroken ? "an order has an older fence than the one before it" : null;
 }
 
+/** Somebody who belongs to it can always change a mesh. */
+function hasOwners({ mesh, owners, members }: MeshState): string | null {
+  if (mesh === "") return null;
+  const live = new Set(members.filter(isLive).map(({ node }) => node));
+  const isOne = owners.length > 0 && owners.length <= ownerMaximum && ascends(owners, String);
+  if (!isOne) return "the owners are none, too many or out of order";
+  const gone = owners.find((node) => !live.has(node));
+  return gone === undefined ? null : `${gone} owns the mesh and is no member`;
+}
+
 /** What must hold of every step from one state to the next. */
 export function brokenStep(before: MeshState, after: MeshState): string | null {
-  if (before.mesh !== "" && (before.mesh !== after.mesh || before.owner !== after.owner))
+  if (before.mesh !== "" && (before.mesh !== after.mesh || before.founder !== after.founder))
     return "a mesh became another";
   if (after.timeMs < before.timeMs || after.term < before.term) return "time went back";
   if (

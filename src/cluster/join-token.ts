@@ -57,7 +57,7 @@ export function readToken(text: string): JoinToken {
   if (!parsed.success)
     throw new Refusal(
       "token_malformed",
-      "that is no whole join token",
+      "that is not the whole join token, or a character of it is wrong",
       `copy all of it, from ${prefix} to the end, as \`psionic up\` or \`psionic token create\` printed it`,
     );
   return { mesh: parsed.output[0], certificate, token: parsed.output[2], secret };

@@ -1,7 +1,7 @@
 import { encodeBase32 } from "#src/codec/base32.ts";
 import type { Random } from "#src/port/random.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { requireFounder } from "./command-parts.ts";
+import { requireOwner } from "./command-parts.ts";
 import type { Member } from "./state.ts";
 import { secretBytes, secretDigest, tokenText } from "./join-token.ts";
 import type { ClusterService } from "./services.ts";
@@ -36,7 +36,7 @@ export function joinLine(place: string, text: string): string {
 
 /**
  * Draws a token's name and secret and has the mesh take it: the log gets the secret's digest. Refused
- * with `scope_lacking` on any node but the founder's, with `cluster_unreachable` where this node has no
+ * with `scope_lacking` on a node that is no owner of the mesh, with `cluster_unreachable` where this node has no
  * address to be joined at, and as `ClusterService.submit` refuses.
  */
 export async function makeToken(
@@ -44,7 +44,7 @@ export async function makeToken(
   request: Pick<MadeToken, "roles" | "isReusable"> & { readonly lifetimeMs: number },
   signal: AbortSignal,
 ): Promise<MadeToken> {
-  requireFounder(cluster);
+  requireOwner(cluster);
   const { mesh } = cluster.standing();
   const { places, certificate } = cluster.contact();
   const [place] = places;

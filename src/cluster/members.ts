@@ -2,6 +2,7 @@ import { labelMaximum, memberMaximum } from "./bounds.ts";
 import { deny } from "./deny.ts";
 import type { CommandOf } from "./event.ts";
 import { withElement } from "./list.ts";
+import { requireNotOwner } from "./owners.ts";
 import { isLive, type Member, type MemberStanding, type MeshState } from "./state.ts";
 
 export function memberOf({ members }: MeshState, node: string): Member | undefined {
@@ -97,11 +98,6 @@ export function evict(state: MeshState, { node }: CommandOf<"node-evicted">): Me
   const member = liveMember(state, node);
   requireNotOwner(state, node);
   return withoutHoldings(withStanding(state, member, "evicted"), node);
-}
-
-function requireNotOwner({ owner }: MeshState, node: string): void {
-  if (node !== owner) return;
-  deny("member_standing_wrong", `${node} founded this mesh`, "It stays a member; it can drain.");
 }
 
 /** Of one that was never ready, or drains, once its time is over. Who is ready has a lease instead. */

@@ -38,7 +38,7 @@ export class MeshFold implements Meaning {
    */
   constructor(
     readonly work: Reduce = reduce,
-    readonly expected: Pick<MeshState, "mesh" | "owner"> | null = null,
+    readonly expected: Pick<MeshState, "mesh" | "founder"> | null = null,
   ) {}
 
   get mesh(): MeshState {
@@ -95,8 +95,8 @@ export class MeshFold implements Meaning {
     const parsed = v.safeParse(stateSchema, readJson(text));
     if (!parsed.success || stateText(parsed.output) !== text) return false;
     const { output: state } = parsed;
-    const { mesh, owner } = this.expected ?? state;
-    if (state.mesh !== "" && (state.mesh !== mesh || state.owner !== owner)) return false;
+    const { mesh, founder } = this.expected ?? state;
+    if (state.mesh !== "" && (state.mesh !== mesh || state.founder !== founder)) return false;
     return brokenState(state) === null && brokenStep(this.#state, state) === null;
   }
 

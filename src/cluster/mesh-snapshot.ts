@@ -35,7 +35,8 @@ const snapshotSchema = v.strictObject({
   /** The digest stands for all of it; these are what is read here. */
   state: v.looseObject({
     mesh: name,
-    owner: name,
+    founder: name,
+    founding: count,
     members: v.array(v.looseObject({ node: name, key: digest, standing: v.string() })),
   }),
   signature: v.pipe(v.string(), v.regex(/^[0-9a-f]{128}$/)),
@@ -83,13 +84,16 @@ export function openSnapshot(text: string): {
     throw wrong("its signature is not by the key it names", { node, key });
   if (digestJson(state) !== document.digest)
     throw wrong("its digest is not that of its state", { digest: document.digest });
-  if (state.mesh !== mesh || meshIdOf({ nodeId: state.owner }) !== mesh)
-    throw wrong(`the mesh it shows is not ${mesh}`, { mesh, owner: state.owner });
+  if (state.mesh !== mesh || idOf(state) !== mesh)
+    throw wrong(`the mesh it shows is not ${mesh}`, { mesh, founder: state.founder });
   const signer = state.members.find((member) => member.node === node);
   if (signer === undefined || signer.key !== key)
     throw wrong(`${node} with that key is no member in it`, { node, key });
   return { snapshot: document, isSignerProven: nodeIdOf(key) === node };
 }
+
+const idOf = ({ founder, founding }: Pick<MeshState, "founder" | "founding">) =>
+  meshIdOf({ nodeId: founder }, founding);
 
 function parse(text: string): MeshSnapshot {
   if (text.length > snapshotMaximumBytes) throw wrong("it is too long");

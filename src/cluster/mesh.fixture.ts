@@ -48,7 +48,7 @@ export function readiness(node: string, epoch = 1) {
 export const founding: Command = {
   kind: "mesh-founded",
   ...{ mesh: "home", node: "a", key: keyOf("a"), roles: ["host", "coordinator"] },
-  ...{ epoch: 1, version: 1, contact: contactOf("a") },
+  ...{ epoch: 1, version: 1, founding: 0, contact: contactOf("a") },
 };
 
 export function tokenCommand(token: string, isReusable = false): Command {

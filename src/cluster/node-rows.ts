@@ -71,6 +71,8 @@ export const nodeResult = v.strictObject({
   shortId: v.string(),
   isSelf: v.boolean(),
   isFounder: v.boolean(),
+  /** Whether its owner answers for the mesh: makes tokens, evicts, sets what it is. */
+  isOwner: v.boolean(),
   standing: v.picklist(standings),
   sinceMs: v.number(),
   part: v.picklist(parts),
@@ -152,7 +154,8 @@ function nodeRow(member: Member, context: Context): NodeRow {
   const link = isSelf ? undefined : context.links.get(node);
   const facts = factsOf(node, context);
   return {
-    ...{ node, shortId: shortId(node, state), isSelf, isFounder: node === state.owner },
+    ...{ node, shortId: shortId(node, state), isSelf, isFounder: node === state.founder },
+    isOwner: state.owners.includes(node),
     ...{ standing: member.standing, sinceMs: member.sinceMs, part: partOf(member, standing) },
     ...{ roles: [...member.roles], labels: member.labels.map((label) => ({ ...label })) },
     ...{ epoch: member.epoch, places: [...member.contact.places], token: member.token },

@@ -6,7 +6,7 @@ import {
   findMember,
   nodeParameter,
   scopeFor,
-  submitAsFounder,
+  submitAsOwner,
   submittedEntries,
 } from "./command-parts.ts";
 import { showDuration } from "./duration.ts";
@@ -82,7 +82,7 @@ defineCommand({
     const { index, term } =
       scopeFor(cluster, member) === "self"
         ? await cluster.submit("self", command, signal)
-        : await submitAsFounder(cluster, command, signal);
+        : await submitAsOwner(cluster, command, signal);
     return { node, index, term, drainMs: cluster.state().configuration.drainMs };
   },
   view: (screen) => ({
@@ -117,7 +117,7 @@ defineCommand({
   async run({ node: words, reason }, { services, signal }) {
     const cluster = clusterOf(services);
     const { node } = findMember(cluster, words);
-    const { index, term } = await submitAsFounder(
+    const { index, term } = await submitAsOwner(
       cluster,
       { kind: "node-evicted", node, reason },
       signal,
@@ -128,6 +128,38 @@ defineCommand({
     result({ node }) {
       screen.print(node);
       screen.note("evicted: the others end their links to it; only a new token lets it back in");
+    },
+  }),
+});
+
+defineCommand({
+  name: "node/own",
+  summary: "Let a member's owner decide on the mesh, too.",
+  access: "owner",
+  flow: "cluster",
+  place: "daemon",
+  parameters: v.strictObject({
+    node: nodeParameter,
+    no: v.optional(v.pipe(v.boolean(), v.description("take that away again")), false),
+  }),
+  positional: ["node"],
+  result: v.strictObject({ ...changed.entries, isOwner: v.boolean() }),
+  examples: ["psionic node own psnabc", "psionic node own psnabc --no"],
+  async run({ node: words, no }, { services, signal }) {
+    const cluster = clusterOf(services);
+    const { node } = findMember(cluster, words);
+    const command = { kind: "owner-set", node, isOwner: !no } as const;
+    const { index, term } = await submitAsOwner(cluster, command, signal);
+    return { node, index, term, isOwner: !no };
+  },
+  view: (screen) => ({
+    result({ node, isOwner: owns }) {
+      screen.print(node);
+      screen.note(
+        owns
+          ? "it makes tokens, evicts and sets what the mesh is, as this node does"
+          : "it decides on the mesh no longer; it stays a member",
+      );
     },
   }),
 });

@@ -47,6 +47,7 @@ function subjectOf(command: Command): string | null {
     case "node-evicted":
     case "lease-expired":
     case "node-labelled":
+    case "owner-set":
       return `member ${command.node}`;
     case "configuration-set":
       return "configuration";

@@ -25,6 +25,7 @@ const allowed = {
   "residency-set": ["self"],
   "manifest-set": ["owner"],
   "posture-set": ["owner"],
+  "owner-set": ["owner"],
 } as const satisfies Record<Kind, readonly Scope[]>;
 
 /** Refuses an event whose author may not ask for it in the capacity it names. */
@@ -51,7 +52,9 @@ function hasScope(state: MeshState, author: string, scope: Scope, command: Comma
   const isReady = memberOf(state, author)?.standing === "ready";
   switch (scope) {
     case "owner":
-      return author === (command.kind === "mesh-founded" ? command.node : state.owner);
+      return command.kind === "mesh-founded"
+        ? author === command.node
+        : state.owners.includes(author);
     case "self":
       return "node" in command && author === command.node;
     case "link":

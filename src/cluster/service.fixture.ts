@@ -53,13 +53,14 @@ export class FakeCluster implements ClusterService {
     this.happens(founder.node, "owner", {
       kind: "mesh-founded",
       ...{ mesh: meshIdOf({ nodeId: founder.node }), node: founder.node, key: founder.publicKey },
+      founding: 0,
       ...{ roles: ["host", "coordinator"], epoch: 1, version: 1, contact: this.contact() },
     });
   }
 
   /** Lets a node in with a token of its own, ready. */
   letIn(member: { readonly node: string; readonly publicKey: string }): void {
-    const { owner, mesh } = this.state();
+    const { founder: owner, mesh } = this.state();
     const token = `for-${member.node.slice(3, 9)}`;
     const secret = digestJson(token);
     const roles: ("trainer" | "coordinator" | "validator")[] = ["coordinator", "trainer"];

@@ -10,6 +10,7 @@ import {
   memberMaximum,
   nameMaximum,
   orderMaximum,
+  ownerMaximum,
   provenanceMaximum,
   textMaximum,
   tokenMaximum,
@@ -64,7 +65,15 @@ const provenance = v.strictObject({
 });
 
 export const stateSchema: v.GenericSchema<unknown, MeshState> = v.strictObject({
-  ...{ mesh: nameOrNone, owner: nameOrNone, version: count, timeMs: count, term: count },
+  ...{
+    mesh: nameOrNone,
+    founder: nameOrNone,
+    founding: count,
+    version: count,
+    timeMs: count,
+    term: count,
+  },
+  owners: listOf(name, ownerMaximum),
   members: listOf(member, memberMaximum),
   tokens: listOf(token, tokenMaximum),
   leases: listOf(v.strictObject({ node: name, untilMs: count }), memberMaximum),

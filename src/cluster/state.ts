@@ -73,8 +73,11 @@ export type Posture = Omit<CommandOf<"posture-set">, "kind">;
 export interface MeshState {
   /** Empty before the founding. */
   readonly mesh: string;
-  /** The founder: whose owner answers for the mesh. */
-  readonly owner: string;
+  /** The node after which the mesh is named, and which of its meshes this is; see `meshIdOf`. */
+  readonly founder: string;
+  readonly founding: number;
+  /** The members whose owners answer for the mesh, the founder first of all: ascending, never none. */
+  readonly owners: readonly string[];
   /** The version of the founder's program that newcomers must match. */
   readonly version: number;
   /** The latest time and term any event had. Neither goes back, whatever a new leader's clock says. */
@@ -107,7 +110,7 @@ export const defaultConfiguration: Configuration = {
 };
 
 export const emptyMesh: MeshState = {
-  ...{ mesh: "", owner: "", version: 0, timeMs: 0, term: 0 },
+  ...{ mesh: "", founder: "", founding: 0, owners: [], version: 0, timeMs: 0, term: 0 },
   ...{ members: [], tokens: [], leases: [], fence: null, orders: [] },
   ...{ links: [], nodes: [], residency: [] },
   configuration: defaultConfiguration,
@@ -148,11 +151,11 @@ export function residencyDigest({ residency }: MeshState): Digest {
 }
 
 /** Who may give orders here and by what: part of every fence, so that a change makes old orders stale. */
-export function authorityDigest({ mesh, owner, manifest, members }: MeshState): Digest {
+export function authorityDigest({ mesh, owners, manifest, members }: MeshState): Digest {
   const coordinators = members
     .filter((member) => isLive(member) && member.roles.includes("coordinator"))
     .map(({ node, key }) => ({ node, key }));
-  return digestJson({ mesh, owner, manifest: manifest?.digest ?? null, coordinators });
+  return digestJson({ mesh, owners, manifest: manifest?.digest ?? null, coordinators });
 }
 
 /** Whether a member still belongs to the mesh, reachable or not. */

@@ -30,8 +30,11 @@ export const configurationResult = v.strictObject({
 /** What `cluster status` answers. */
 export const statusResult = v.strictObject({
   mesh: v.string(),
-  owner: v.string(),
+  founder: v.string(),
   isFounder: v.boolean(),
+  /** Whose owners answer for the mesh, and whether this node's does. */
+  owners: v.array(v.string()),
+  isOwner: v.boolean(),
   posture: v.strictObject({
     posture: v.picklist(postures),
     discovery: v.picklist(discoveries),

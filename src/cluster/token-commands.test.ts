@@ -74,7 +74,7 @@ describe("C-1 token create, list, revoke", () => {
     expect(cluster.state().tokens).toHaveLength(1);
   });
 
-  test("C-3 on a node that did not found the mesh it is refused with the founder's name", async () => {
+  test("C-3 on a node that is no owner it is refused with the owners' names", async () => {
     const founder = testNode(2);
     const cluster = new FakeCluster(home.self);
     cluster.found(founder);
@@ -82,7 +82,7 @@ describe("C-1 token create, list, revoke", () => {
     const before = cluster.asked.length;
     for (const words of [["create"], ["revoke", "for-x"]])
       expect(await home.read(cluster, "token", ...words)).toMatchObject({
-        ...{ code: "scope_lacking", details: { owner: founder.node } },
+        ...{ code: "scope_lacking", details: { owners: [founder.node] } },
       });
     expect(cluster.asked).toHaveLength(before);
   });

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { nameMaximum } from "./bounds.ts";
-import { clusterOf, submitAsFounder, submittedEntries } from "./command-parts.ts";
+import { clusterOf, submitAsOwner, submittedEntries } from "./command-parts.ts";
 import { durationMs, durationText, showDuration } from "./duration.ts";
 import { roles, type CommandOf } from "./event.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -153,11 +153,7 @@ defineCommand({
   examples: ["psionic token revoke k3x7qpab"],
   async run({ token }, { services, signal }) {
     const cluster = clusterOf(services);
-    const { index, term } = await submitAsFounder(
-      cluster,
-      { kind: "token-revoked", token },
-      signal,
-    );
+    const { index, term } = await submitAsOwner(cluster, { kind: "token-revoked", token }, signal);
     return { token, index, term };
   },
   view: (screen) => ({

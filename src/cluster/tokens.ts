@@ -13,7 +13,7 @@ export function createToken(
   const isTaken =
     state.tokens.some((each) => each.token === token) ||
     state.members.some((member) => member.token === token);
-  if (isTaken) deny("token_exists", `There is a token ${token}`, "Make one of another name.");
+  if (isTaken) deny("token_exists", `there is a token ${token}`, "make one of another name");
   const expiryMs = state.timeMs + lifetimeMs;
   const added = { token, secret, roles, isReusable, isRevoked: false, expiryMs, useCount: 0 };
   return { ...state, tokens: withElement(withRoom(state), nameOf, added) };
@@ -24,14 +24,14 @@ function withRoom({ tokens, timeMs }: MeshState): readonly Token[] {
   if (tokens.length < tokenMaximum) return tokens;
   const left = tokens.filter(({ expiryMs }) => timeMs < expiryMs);
   if (left.length >= tokenMaximum)
-    deny("mesh_full", `There are ${tokenMaximum} tokens`, "Wait until some have run out.");
+    deny("mesh_full", `there are ${tokenMaximum} tokens`, "wait until some have run out");
   return left;
 }
 
 export function revokeToken(state: MeshState, { token }: CommandOf<"token-revoked">): MeshState {
   const known = state.tokens.find((each) => each.token === token);
   if (known === undefined)
-    return deny("token_wrong", `There is no token ${token}`, "The list of tokens has their names.");
+    return deny("token_wrong", `there is no token ${token}`, "`psionic token list` shows them");
   return withToken(state, { ...known, isRevoked: true });
 }
 
@@ -45,15 +45,28 @@ export function requireToken(
   { token, secret, roles }: CommandOf<"node-admitted">,
 ): Token {
   const known = tokens.find((each) => each.token === token);
-  const another = "Ask for a new one, made with `token create`.";
+  const another = "have a new one made there: `psionic token create`";
   if (known === undefined || known.secret !== secret || known.isRevoked)
-    return deny("token_wrong", `The token ${token} does not open this mesh`, another);
+    return deny(
+      "token_wrong",
+      `the token ${token} does not open this mesh, or not any more`,
+      another,
+    );
   if (timeMs >= known.expiryMs)
-    deny("token_expired", `The token ${token} ran out at ${known.expiryMs}`, another);
+    deny(
+      "token_expired",
+      `the token ${token} ran out at ${new Date(known.expiryMs).toUTCString()}`,
+      another,
+    );
   if (known.useCount > 0 && !known.isReusable)
-    deny("token_used", `The token ${token} was for one node, which has joined`, another);
-  if (roles.some((role) => !known.roles.includes(role)))
-    deny("token_wrong", `The token ${token} is not for the roles ${roles.join(", ")}`, another);
+    deny("token_used", `the token ${token} was for one node, and that one has joined`, another);
+  const beyond = roles.filter((role) => !known.roles.includes(role));
+  if (beyond.length > 0)
+    deny(
+      "token_wrong",
+      `the token ${token} allows ${known.roles.join(", ")}, not ${beyond.join(", ")}`,
+      another,
+    );
   return known;
 }
 

@@ -22,7 +22,7 @@ export function meshTextOf(nodes: readonly string[]): string {
     ...{ mesh: "home", node, key: digestBytes(node), roles: [...founderRoles] },
     ...{ epoch: 1, version: protocolVersion, contact: contactOf(node, 1) },
   });
-  apply(owner, "owner", { kind: "mesh-founded", ...names(owner) });
+  apply(owner, "owner", { kind: "mesh-founded", ...names(owner), founding: 0 });
   const token = { token: "first", secret: digestBytes("first") };
   const terms = { roles: [...founderRoles], isReusable: true, lifetimeMs: 60_000 };
   apply(owner, "owner", { kind: "token-created", ...token, ...terms });

@@ -21,6 +21,8 @@ export const meshFlaws = [
   "gone-keep-blobs",
   /** An older epoch of a node counts like a newer one. */
   "epoch-forgotten",
+  /** Owners leave and are evicted like anybody. */
+  "owner-goes",
   /** Each node reads its own clock where the leader's counts. */
   "own-clock",
 ] as const;
@@ -63,6 +65,14 @@ const flawedReducers: Readonly<Record<Exclude<MeshFlaw, "own-clock">, Reduce>> =
     ...reduce(state, event),
     ...(event.command.kind === "node-evicted" && { residency: state.residency }),
   }),
+  "owner-goes": (state, event) => {
+    const { command } = event;
+    if (command.kind !== "node-left" && command.kind !== "node-evicted")
+      return reduce(state, event);
+    const others = state.owners.filter((each) => each !== command.node || each === event.author);
+    const owners = command.kind === "node-left" ? [] : others;
+    return { ...reduce({ ...state, owners }, event), owners: state.owners };
+  },
   "epoch-forgotten": (state, event) =>
     reduce({ ...state, members: state.members.map((each) => ({ ...each, epoch: 0 })) }, event),
 };

@@ -42,6 +42,8 @@ export function probeMesh(
   }
   const name = "done" in outcome ? ofKind[command.kind] : ofRefusal[outcome.refused];
   if (name !== undefined) probes.add(name);
+  if ("done" in outcome && command.kind === "owner-set")
+    probes.add(command.isOwner ? "mesh-owner-made" : "mesh-owner-unmade");
   if (timeMs < before.timeMs) probes.add("mesh-leader-clock-behind");
   if (!("done" in outcome) || !("node" in command)) return;
   const standing = memberOf(before, command.node)?.standing;

@@ -52,6 +52,7 @@ export class MeshTraffic {
       [1, (view) => this.#facts(view)],
       [3, (view) => this.#blob(view)],
       [2, (view) => this.#describe(view)],
+      [2, (view) => this.#own(view)],
       [1, (view) => this.#stranger(view)],
     ];
   }
@@ -85,7 +86,7 @@ export class MeshTraffic {
     return [
       node,
       "owner",
-      { kind: "mesh-founded", ...names, epoch: 1, version: protocolVersion, contact },
+      { kind: "mesh-founded", ...names, epoch: 1, version: protocolVersion, founding: 0, contact },
     ];
   }
 
@@ -94,7 +95,7 @@ export class MeshTraffic {
     const isRevoking = state.tokens.length > 0 && chance.happens(0.1);
     if (isRevoking) {
       const { token } = chance.pick(state.tokens);
-      return [state.owner, "owner", { kind: "token-revoked", token }];
+      return [this.#owner(state), "owner", { kind: "token-revoked", token }];
     }
     const token = `t${++this.#tokenCount}`;
     const command: CommandOf<"token-created"> = {
@@ -103,7 +104,7 @@ export class MeshTraffic {
       isReusable: chance.happens(0.2),
       lifetimeMs: chance.pick([2_000, 20_000, 60_000]),
     };
-    return [state.owner, "owner", command];
+    return [this.#owner(state), "owner", command];
   }
 
   #admit({ state, nowMs }: MeshView): ReturnType<Draw> {
@@ -162,7 +163,7 @@ export class MeshTraffic {
 
   #evict({ state }: MeshView): ReturnType<Draw> {
     const node = this.#memberId(state);
-    return [state.owner, "owner", { kind: "node-evicted", node, reason: "asked for" }];
+    return [this.#owner(state), "owner", { kind: "node-evicted", node, reason: "asked for" }];
   }
 
   #seeEpoch({ state }: MeshView): ReturnType<Draw> {
@@ -201,7 +202,7 @@ export class MeshTraffic {
     const leaseMs = this.chance.pick([500, 2_000, 6_000]);
     const silence = { intervalMs: 100, staleMs: 300, expiryMs: 600 };
     const configuration = { ...silence, leaseMs, drainMs: 500, skewMs: 60_000 };
-    return [state.owner, "owner", { kind: "configuration-set", configuration }];
+    return [this.#owner(state), "owner", { kind: "configuration-set", configuration }];
   }
 
   #link({ state }: MeshView): ReturnType<Draw> {
@@ -239,12 +240,26 @@ export class MeshTraffic {
         "configured-peers",
         "compute-market",
       ] as const);
-      return [state.owner, "owner", { kind: "posture-set", posture, discovery: "off", claims: [] }];
+      return [
+        this.#owner(state),
+        "owner",
+        { kind: "posture-set", posture, discovery: "off", claims: [] },
+      ];
     }
     const nodes = this.targets
       .filter(() => isWhole || this.chance.happens(0.5))
       .map((node) => ({ node, key: digestBytes(node), roles: [...founderRoles] }));
-    return [state.owner, "owner", { kind: "manifest-set", manifest: { nodes, policies: [] } }];
+    return [
+      this.#owner(state),
+      "owner",
+      { kind: "manifest-set", manifest: { nodes, policies: [] } },
+    ];
+  }
+
+  #own({ state }: MeshView): ReturnType<Draw> {
+    const isOwner = this.chance.happens(0.6);
+    const node = isOwner ? this.#memberId(state) : this.#owner(state);
+    return [this.#owner(state), "owner", { kind: "owner-set", node, isOwner }];
   }
 
   /** Someone asks in a capacity that is not theirs. */
@@ -258,6 +273,10 @@ export class MeshTraffic {
     const live: readonly Member[] = members.filter(({ standing }) => standing === "ready");
     const from = live.length > 0 && this.chance.happens(0.85) ? live : members;
     return from.length === 0 ? { node: this.targets[0]!, epoch: 1 } : this.chance.pick(from);
+  }
+
+  #owner({ owners }: MeshState): string {
+    return owners.length === 0 ? this.targets[0]! : this.chance.pick(owners);
   }
 
   #memberId(state: MeshState): string {

@@ -84,6 +84,9 @@ export const probeNames = [
   "mesh-drained",
   "mesh-left",
   "mesh-evicted",
+  /** A member became an owner; was one no longer. */
+  "mesh-owner-made",
+  "mesh-owner-unmade",
   "mesh-lease-expired",
   "mesh-order-given",
   /** A new leader's clock was behind the mesh's time. */

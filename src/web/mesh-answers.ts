@@ -54,6 +54,7 @@ export interface NodeRow {
   readonly shortId: string;
   readonly isSelf: boolean;
   readonly isFounder: boolean;
+  readonly isOwner: boolean;
   readonly standing: string;
   readonly sinceMs: number;
   readonly part: string;
@@ -110,8 +111,11 @@ interface Voter {
 /** The answer of `cluster/status`. */
 export interface MeshStatus {
   readonly mesh: string;
-  readonly owner: string;
+  readonly founder: string;
   readonly isFounder: boolean;
+  /** Whose operators make tokens, evict and set what the mesh is; whether this node's does. */
+  readonly owners: readonly string[];
+  readonly isOwner: boolean;
   readonly posture: {
     readonly posture: string;
     readonly discovery: string;

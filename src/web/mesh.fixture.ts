@@ -29,7 +29,8 @@ const linkTo = (node: string, changes: Partial<LinkRow>): LinkRow => ({
 });
 
 const row = (node: string, changes: Partial<NodeRow>): NodeRow => ({
-  ...{ node, shortId: node.slice(0, 9), isSelf: false, isFounder: false, standing: "ready" },
+  ...{ node, shortId: node.slice(0, 9), isSelf: false, isFounder: false, isOwner: false },
+  standing: "ready",
   ...{ sinceMs: atMs, part: "voter", roles: ["host", "coordinator", "trainer", "validator"] },
   ...{ labels: [], epoch: 3, places: ["10.0.0.7:7420"], token: "k3x7qpab" },
   leaseUntilMs: atMs + 60_000,
@@ -43,7 +44,8 @@ const row = (node: string, changes: Partial<NodeRow>): NodeRow => ({
 
 export const fixtureRows: readonly NodeRow[] = [
   row(fixtureIds.self, {
-    ...{ isSelf: true, isFounder: true, token: null, link: null, clockSkewMs: null, epoch: 7 },
+    ...{ isSelf: true, isFounder: true, isOwner: true, token: null, link: null },
+    ...{ clockSkewMs: null, epoch: 7 },
     labels: [{ label: "rack", value: "b4" }],
   }),
   row(fixtureIds.relayed, {
@@ -111,7 +113,8 @@ const voters = fixtureRows.slice(0, 3).map(({ node, shortId, isSelf }) => ({
 }));
 
 export const fixtureStatus = {
-  ...{ mesh: meshId, owner: fixtureIds.self, isFounder: true },
+  ...{ mesh: meshId, founder: fixtureIds.self, isFounder: true },
+  ...{ owners: [fixtureIds.self], isOwner: true },
   posture: { posture: "trusted-lan", discovery: "off", claims: [] },
   node: {
     ...{ node: fixtureIds.self, epoch: 7, taking: "member", standing: "ready" },
@@ -144,6 +147,7 @@ export function manyRows(count: number): NodeRow[] {
     const node = idOf(`${letters[index % 32]!}${letters[Math.floor(index / 32)]!}x${index % 8}`);
     const isSelf = index === 0;
     const part = isSelf ? "leader" : index < 7 ? "voter" : "learner";
-    return row(node, { isSelf, isFounder: isSelf, part, link: isSelf ? null : linkTo(node, {}) });
+    const link = isSelf ? null : linkTo(node, {});
+    return row(node, { isSelf, isFounder: isSelf, isOwner: isSelf, part, link });
   });
 }

@@ -67,8 +67,12 @@ export function memberLines(member: ShownMember, columns: number): readonly stri
   );
 }
 
-function standingText({ standing, isSelf, isFounder, sinceMs }: NodeRow): string {
-  const who = [...(isSelf ? ["this node"] : []), ...(isFounder ? ["founder"] : [])];
+function standingText({ standing, isSelf, isFounder, isOwner, sinceMs }: NodeRow): string {
+  const who = [
+    ...(isSelf ? ["this node"] : []),
+    ...(isFounder ? ["founder"] : []),
+    ...(isOwner ? ["owner"] : []),
+  ];
   const of = who.length === 0 ? "" : ` (${who.join(", ")})`;
   return `${standing}${of} since ${timeText(sinceMs)}`;
 }
@@ -81,7 +85,7 @@ function machineText({ facts }: NodeRow): string | null {
   ];
   return [
     ...[facts.device, `${bytesText(facts.memoryBytes)} memory`],
-    ...[`load ${loadText(facts.loadPerMille)}`, ...speeds],
+    ...[`${loadText(facts.loadPerMille)} of its cores busy`, ...speeds],
     ...(facts.isReady ? [] : ["not ready for work"]),
     `measured ${showDuration(facts.ageMs)} ago`,
   ].join(", ");

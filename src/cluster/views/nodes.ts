@@ -51,6 +51,7 @@ function phrasesOf(row: NodeRow): readonly string[] {
     ...(isSuspected ? [silenceText(row)] : []),
     row.roles.join(" ") || "no roles",
     ...(row.isFounder ? ["founder"] : []),
+    ...(row.isOwner ? ["owner"] : []),
     `epoch ${row.epoch}`,
     countText(row.blobCount, "blob"),
     ...(facts === null ? [] : [facts.device, `${bytesText(facts.memoryBytes)} memory`]),

@@ -8,7 +8,8 @@ const indent = 10;
 export function statusLines(status: StatusResult, columns: number): readonly string[] {
   const { mesh, node, log, term, digest, survives, configuration, provenance } = status;
   const facts: readonly (readonly [string, string])[] = [
-    ["mesh", `${mesh}, founded ${status.isFounder ? "here" : `by ${status.owner}`}`],
+    ["mesh", `${mesh}, founded ${status.isFounder ? "here" : `by ${status.founder}`}`],
+    ["owners", ownersText(status)],
     ["node", nodeText(status)],
     ["posture", postureText(status)],
     ["leads", leaderText(status)],
@@ -36,6 +37,12 @@ export function statusLines(status: StatusResult, columns: number): readonly str
   ];
   const lines = facts.map(([name, text]) => `${name.padEnd(indent)}${text}`);
   return [...lines, ...warnings(status)].flatMap((line) => wrapLines(line, columns, indent));
+}
+
+/** On whose machines the mesh is changed. */
+function ownersText({ owners, isOwner, node }: StatusResult): string {
+  const others = owners.filter((each) => each !== node.node);
+  return [...(isOwner ? ["this node"] : []), ...others].join(", ") || "none yet";
 }
 
 function nodeText({ node: { node, epoch, taking, standing, role } }: StatusResult): string {

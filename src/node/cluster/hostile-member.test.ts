@@ -120,8 +120,8 @@ describe("C-2 C-3 what a member says of the log ends no honest node", () => {
       () => snapshot(stateOf(stateText({ ...one.session.state, mesh: "psmother" }))),
     ],
     [
-      "a snapshot with another owner",
-      () => snapshot(stateOf(stateText({ ...one.session.state, owner: two.node }))),
+      "a snapshot with another founder",
+      () => snapshot(stateOf(stateText({ ...one.session.state, founder: two.node }))),
     ],
     [
       "a snapshot with a list that is none",
@@ -132,12 +132,12 @@ describe("C-2 C-3 what a member says of the log ends no honest node", () => {
   for (const [what, make] of forged)
     test(what, async () => {
       const state = stateText(one.session.state);
-      const { mesh, owner } = one.session.state;
+      const { mesh, founder } = one.session.state;
       say(make());
       expect(one.session.replica.hasFailed).toBe(false);
       expect(stateText(one.session.state)).toBe(state);
       await expectAlive();
-      expect(one.session.state).toMatchObject({ mesh, owner });
+      expect(one.session.state).toMatchObject({ mesh, founder });
       await one.stop();
       await one.start();
       await expectAlive();

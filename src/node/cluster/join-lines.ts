@@ -1,5 +1,5 @@
 import type { Services } from "#src/command/define.ts";
-import { clusterOf, isFounder } from "#src/cluster/command-parts.ts";
+import { clusterOf, isOwner } from "#src/cluster/command-parts.ts";
 import {
   defaultTokenLifetimeMs,
   defaultTokenRoles,
@@ -22,7 +22,7 @@ export class JoinLines {
   /** Null where this node may make no token, has no door, or nobody leads its mesh. */
   async line(signal: AbortSignal): Promise<JoinLine | null> {
     const cluster = clusterOf(this.services);
-    if (cluster.contact().places.length === 0 || !isFounder(cluster)) return null;
+    if (cluster.contact().places.length === 0 || !isOwner(cluster)) return null;
     const { random, clock } = this.services;
     try {
       if (this.#made === null || !this.#isGood(this.#made)) {

@@ -126,6 +126,7 @@ const recordKinds: Partial<Readonly<{ [K in Kind]: string }>> = {
   "node-offline": "ordered",
   "lease-expired": "ordered",
   "order-given": "ordered",
+  "owner-set": "owner",
 };
 
 /** What a record says beyond who, where and when. */
@@ -133,6 +134,7 @@ function detailOf(command: Command): Facts {
   if (command.kind === "node-admitted")
     return { token: command.token, epoch: command.epoch, key: command.key };
   if (command.kind === "node-evicted") return { reason: command.reason };
+  if (command.kind === "owner-set") return { isOwner: command.isOwner };
   if (command.kind === "order-given")
     return { order: command.order, what: command.what, fence: { ...command.fence } };
   if ("fence" in command) return { order: command.kind, fence: { ...command.fence } };

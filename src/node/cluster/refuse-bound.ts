@@ -10,7 +10,7 @@ export function refuseBound(
   wanted: string,
 ): void {
   const isOwn = founder === node;
-  if (mesh === wanted && isOwn)
+  if (mesh === wanted && isOwn && standing !== "out")
     throw new Refusal(
       "cluster_member",
       `${mesh} is this node's own mesh`,

@@ -240,7 +240,7 @@ export class ClusterRuntime implements ClusterService {
       said.catch(() => {});
       this.#epoch = this.parts.advanceEpoch();
       await session.stop();
-      this.#enterOwnMesh();
+      this.#enterOwnMesh(this.#epoch);
       await this.#open();
     });
   }
@@ -303,9 +303,11 @@ export class ClusterRuntime implements ClusterService {
     return foldedAt({ store, founder, appliedIndex: this.#opened.replica.appliedIndex }, index);
   }
 
-  #enterOwnMesh(): void {
+  /** `founding` tells this mesh from others that the node founded before, which may go on without it. */
+  #enterOwnMesh(founding = 0): void {
     const founder = this.parts.node;
-    this.book.enter({ mesh: meshIdOf({ nodeId: founder }), founder, seenIndex: 0 }, []);
+    const mesh = meshIdOf({ nodeId: founder }, founding);
+    this.book.enter({ mesh, founder, seenIndex: 0 }, []);
   }
 
   async #open(): Promise<void> {
@@ -329,7 +331,8 @@ export class ClusterRuntime implements ClusterService {
   async #found(session: MeshSession, mesh: string): Promise<void> {
     const { node, contact, services } = this.parts;
     const key = services.receipts.opened().author.key.publicKey;
-    const facts = { node, key, contact, epoch: this.#epoch, version: meshVersion };
+    const founding = foundingOf(node, mesh, this.#epoch);
+    const facts = { node, key, contact, founding, epoch: this.#epoch, version: meshVersion };
     const over = AbortSignal.timeout(ownMeshMs);
     await session.submit(
       "owner",
@@ -366,9 +369,9 @@ export class ClusterRuntime implements ClusterService {
   }
 
   #alreadyJoined({ mesh, node, appliedIndex }: ClusterStanding): Joined {
-    const { owner, members } = this.state();
+    const { founder, members } = this.state();
     const live = members.filter(isLive).map((each) => ({ node: each.node, contact: each.contact }));
-    return { mesh, founder: owner, index: appliedIndex, members: live, host: node };
+    return { mesh, founder, index: appliedIndex, members: live, host: node };
   }
 
   /** How far this clock is from the coordinator's, as the link to it measured. */
@@ -377,4 +380,11 @@ export class ClusterRuntime implements ClusterService {
     const link = this.links().find(({ node }) => node === leader);
     return Math.round(link?.clockSkewMs ?? 0);
   }
+}
+
+/** Which of a node's meshes one is that was entered in this epoch or an earlier one. */
+function foundingOf(nodeId: string, mesh: string, epoch: number): number {
+  for (let founding = epoch; founding > 0; founding--)
+    if (meshIdOf({ nodeId }, founding) === mesh) return founding;
+  return 0;
 }

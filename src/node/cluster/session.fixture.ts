@@ -147,7 +147,7 @@ export class SessionHome implements AsyncDisposable {
     if (book.row()!.founder === node && session.state.mesh === "")
       await session.submit("owner", {
         ...({ kind: "mesh-founded", mesh, node, key, epoch, contact } as const),
-        ...{ roles: [...founderRoles], version: meshVersion },
+        ...{ roles: [...founderRoles], version: meshVersion, founding: 0 },
       });
     return session;
   }

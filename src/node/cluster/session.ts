@@ -79,13 +79,13 @@ export class MeshSession {
     const { services, node, tuning } = parts;
     this.#engine = new Engine({
       log: new LogStore(services.store),
-      founding: () => emptyLog(parts.row.founder),
+      founding: () => emptyLog(firstVoterOf(parts.row, node)),
       make: (durable) =>
         new ClusterNode(
           {
             ...{ id: node, tuning, snapshotEvery, keptEntries },
             ...{
-              meaning: new MeshFold(reduce, { mesh: parts.row.mesh, owner: parts.row.founder }),
+              meaning: new MeshFold(reduce, { mesh: parts.row.mesh, founder: parts.row.founder }),
               sessionMaximum: defaultSessionMaximum,
             },
             ...{ voterMaximum: defaultVoterMaximum, committedIndex: this.#committedIndex() },
@@ -408,4 +408,9 @@ export class MeshSession {
       this.#isHealing = false;
     }
   }
+}
+
+/** Who founded a mesh and joins it again is not the one who decides there. */
+function firstVoterOf({ founder, seenIndex }: MeshRow, node: string): string | null {
+  return founder === node && seenIndex > 0 ? null : founder;
 }

@@ -12,7 +12,7 @@ export const clusterCodes = {
     12,
     403,
     false,
-    "The author of a command may not ask for it in the capacity it names: only a node itself speaks for itself, only an end of a link measures it, only a ready member admits, only a coordinator gives orders, and only the founder's owner sets what the mesh is.",
+    "The author of a command may not ask for it in the capacity it names: only a node itself speaks for itself, only an end of a link measures it, only a ready member admits, only a coordinator gives orders, and only an owner of the mesh sets what it is.",
   ),
   mesh_wrong: entry(
     14,
@@ -90,13 +90,19 @@ export const clusterCodes = {
     14,
     409,
     false,
-    "The member does not stand as the command needs: only who is ready holds a lease or drains, and the founder neither leaves nor is evicted.",
+    "The member does not stand as the command needs: only who is ready holds a lease or drains, and an owner of the mesh neither leaves nor is evicted until it is one no longer.",
   ),
   majority_needed: entry(
     14,
     409,
     true,
     "Without the node that was to go, too few of those who decide would answer, and nothing could be decided any more. Start those that are down, or take out first who is lost.",
+  ),
+  owner_last: entry(
+    14,
+    409,
+    false,
+    "A mesh has at least one owner, and the node is the only one. Make another node an owner first: `psionic node own NODE`.",
   ),
   lease_absent: entry(
     16,

@@ -139,12 +139,12 @@ function Mesh({ status, nodes, links }: MeshProps) {
   const topology = useMemo(() => topologyOf(nodes, links), [nodes, links]);
   const live = liveRows(nodes);
   const gone = nodes.filter(isGone);
-  const founder = nodes.find(({ isFounder }) => isFounder);
+  const owner = nodes.find(({ isOwner }) => isOwner);
   const isOut = status.node.taking === "out";
   const isAlone = live.length <= 1 && !isOut;
   return (
     <>
-      {!isOut && <JoinPanel {...{ isAlone, founder }} isFounder={status.isFounder} />}
+      {!isOut && <JoinPanel {...{ isAlone, owner }} isOwner={status.isOwner} />}
       <div class="beside">
         <section class="panel" aria-labelledby="topology-title">
           <h2 id="topology-title">Topology</h2>
@@ -181,14 +181,15 @@ function Mesh({ status, nodes, links }: MeshProps) {
 }
 
 function MeshFacts({ status }: { readonly status: MeshStatus }) {
-  const { mesh, owner, posture, survives, manifest, voters } = status;
+  const { mesh, founder, owners, posture, survives, manifest, voters } = status;
   return (
     <section class="panel" aria-labelledby="mesh-title">
       <h2 id="mesh-title">Mesh</h2>
       <Facts
         facts={[
           ["mesh", mesh],
-          ["founder", owner],
+          ["founder", founder],
+          ["owners", owners],
           ["posture", meshPostureText(posture)],
           ["claims", posture.claims],
           ["survives", survives],

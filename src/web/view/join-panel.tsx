@@ -8,21 +8,22 @@ import { useAnswer } from "./use-answer.ts";
 
 interface JoinPanelProps {
   readonly isAlone: boolean;
-  readonly isFounder: boolean;
-  readonly founder: NodeRow | undefined;
+  readonly isOwner: boolean;
+  /** Where else join lines are made. */
+  readonly owner: NodeRow | undefined;
 }
 
 /**
- * What lets another machine into the mesh: made here by the founder's operator alone. It stays where it is
+ * What lets another machine into the mesh: made here where this node is an owner of the mesh. It stays where it is
  * when that machine has come, so that a line that was just made does not go away.
  */
-export function JoinPanel({ isAlone, isFounder, founder }: JoinPanelProps) {
+export function JoinPanel({ isAlone, isOwner, owner }: JoinPanelProps) {
   const [isExpanded, setExpanded] = useState(isAlone);
   return (
     <section class="panel" aria-labelledby="join-title">
       <div class="panel-head">
         <h2 id="join-title">Let another machine join</h2>
-        {isFounder && (
+        {isOwner && (
           <button type="button" aria-expanded={isExpanded} onClick={() => setExpanded(!isExpanded)}>
             {isExpanded ? "Close" : "Join line"}
           </button>
@@ -31,22 +32,22 @@ export function JoinPanel({ isAlone, isFounder, founder }: JoinPanelProps) {
       {isAlone && (
         <p>
           This node is alone: a mesh of one.{" "}
-          {isFounder && "Make a join line here and run it on another machine, and they are two."}
+          {isOwner && "Make a join line here and run it on another machine, and they are two."}
         </p>
       )}
-      {isFounder ? isExpanded && <JoinForm /> : <FounderWords founder={founder} />}
+      {isOwner ? isExpanded && <JoinForm /> : <OwnerWords owner={owner} />}
     </section>
   );
 }
 
-function FounderWords({ founder }: { readonly founder: NodeRow | undefined }) {
-  const place = founder?.places[0];
+function OwnerWords({ owner }: { readonly owner: NodeRow | undefined }) {
+  const place = owner?.places[0];
   return (
     <p>
-      Join lines are made on the node that founded the mesh
-      {founder && (
+      Join lines are made on an owner of the mesh
+      {owner && (
         <>
-          , <code>{founder.shortId}</code>
+          , <code>{owner.shortId}</code>
         </>
       )}
       {place && (

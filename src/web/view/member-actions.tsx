@@ -11,20 +11,20 @@ interface MemberActionsProps {
   onChanged(): void;
 }
 
-/** Draining and evicting, each asked for twice. Only the founder's operator decides on others. */
+/** Draining and evicting, each asked for twice. Only an owner of the mesh decides on others. */
 export function MemberActions({ row, status, onChanged }: MemberActionsProps) {
-  const { isFounder } = status;
+  const { isOwner } = status;
   if (isGone(row)) return null;
-  const canDrain = (isFounder || row.isSelf) && row.standing === "ready";
-  const canEvict = isFounder && !row.isSelf;
+  const canDrain = (isOwner || row.isSelf) && row.standing === "ready";
+  const canEvict = isOwner && !row.isSelf && !row.isOwner;
   const drainMs = status.configuration["drainMs"] ?? 0;
   return (
     <section class="panel" aria-labelledby="actions-title">
       <h2 id="actions-title">Drain or evict</h2>
-      {!isFounder && !row.isSelf && (
+      {!isOwner && !row.isSelf && (
         <p>
-          The operator of the node that founded the mesh, <code>{status.owner}</code>, drains and
-          evicts its members; not this one.
+          The owners of the mesh drain and evict its members, and this node is none:{" "}
+          <code>{status.owners.join(", ")}</code>.
         </p>
       )}
       {canDrain && (
@@ -47,8 +47,11 @@ export function MemberActions({ row, status, onChanged }: MemberActionsProps) {
           The others end their links to {row.shortId}. Only a new join line lets it back in.
         </Confirmed>
       )}
-      {row.isSelf && isFounder && !canDrain && (
-        <p>It founded the mesh, so it cannot be put out of it.</p>
+      {row.isOwner && (
+        <p>
+          It is an owner of the mesh, so it is not put out of it:{" "}
+          <code>psionic node own {row.shortId} --no</code> comes first.
+        </p>
       )}
     </section>
   );

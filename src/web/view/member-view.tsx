@@ -75,6 +75,7 @@ function MemberFacts({ member }: { readonly member: ShownNode }) {
           ["node id", member.node],
           ["this node", member.isSelf ? "yes" : "no"],
           ["founder", member.isFounder ? "yes" : "no"],
+          ["owner", member.isOwner ? "yes" : "no"],
           ["since", since],
           ["part", partText(member)],
           ["roles", member.roles],
