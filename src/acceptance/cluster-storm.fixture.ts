@@ -236,12 +236,15 @@ export class ClusterStorm implements AsyncDisposable {
     this.#begin(() => this.#raise(machine));
   }
 
+  /** Starts it, and again where it is killed before it answers. */
   async #raise(machine: ClusterMachine): Promise<void> {
     if (this.#raising.has(machine)) return;
     this.#raising.add(machine);
-    await Bun.sleep(this.#draw() * 1_000);
     try {
-      await machine.up();
+      while (!machine.isRunning) {
+        await Bun.sleep(this.#draw() * 1_000);
+        await machine.up();
+      }
       this.#tell(`${machine.index} answers again`);
     } catch (error) {
       this.#tell(`${machine.index} does not start`);
