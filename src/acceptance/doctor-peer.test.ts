@@ -120,6 +120,18 @@ describe("C-8 doctor --peer names what stands in the way", () => {
     30_000,
   );
 
+  test.skipIf(noNetwork !== null)(
+    `C-8 a machine that is not there, and one that no way leads to${noNetwork === null ? "" : ` (${noNetwork})`}`,
+    async () => {
+      // Neither says that nothing listens there: nobody said anything.
+      for (const nowhere of [network.address(98), "203.0.113.7"])
+        expect(await doctor(`${nowhere}:${port}`)).toMatchObject({
+          ...{ passed: ["name"], failing: ["port"], code: "peer_silent" },
+        });
+    },
+    30_000,
+  );
+
   test("C-8 wrong certificate: the token is of another machine than the address", async () => {
     const elsewhere = `${network.address(1)}:${port}`;
     const { passed, failing, code, fix } = await doctor(elsewhere, ["--token", token]);

@@ -33,7 +33,7 @@ export async function requestAdmission(
 ): Promise<Joined> {
   const { author } = await services.receipts.open();
   const request = { place, certificate: token.certificate, again: null };
-  const met = await dialUntil(signal, services, request);
+  const met = await dialUntil(signal, services, request).catch(otherMachine);
   const parameters = {
     ...{ mesh: token.mesh, token: token.token, secret: token.secret },
     ...{ ...own, key: author.key.publicKey },
@@ -45,6 +45,17 @@ export async function requestAdmission(
   const admitted = v.safeParse(admissionSchema, answer);
   if (!admitted.success || admitted.output.mesh !== token.mesh) throw notUnderstood(place);
   return { ...admitted.output, host: met.peer.sender };
+}
+
+/** A certificate other than the token's is seldom that of somebody in between. */
+function otherMachine(error: unknown): never {
+  if (!(error instanceof Refusal) || error.code !== "certificate_changed") throw error;
+  throw new Refusal(
+    error.code,
+    `${error.message}, as the token says`,
+    "the token was made on another machine than the one at this address: copy the whole line that was printed there",
+    error.details,
+  );
 }
 
 function notUnderstood(place: PeerAddress): Refusal {

@@ -1,3 +1,4 @@
+import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -7,6 +8,8 @@ import { Refusal } from "#src/refusal/refusal.ts";
 
 /** How long each step of reaching another node may take. */
 export const stepPatienceMs = 5_000;
+/** A machine where nothing listens says so within this time; later it is another one that gave up. */
+const saidWithinMs = 1_000;
 /** Addresses of one name that are tried. */
 const addressMaximum = 4;
 
@@ -71,6 +74,7 @@ async function resolveName({ host }: PeerAddress): Promise<string[]> {
 function connectTcp(place: PeerAddress, address: string, patienceMs: number): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const socket = connect({ host: address, port: place.port });
+  const startMs = performance.now();
   const late = setTimeout(() => fail(silent(place, "")), patienceMs);
   const fail = (refusal: Refusal) => {
     clearTimeout(late);
@@ -78,13 +82,46 @@ function connectTcp(place: PeerAddress, address: string, patienceMs: number): Pr
     reject(refusal);
   };
   socket.on("error", (error: NodeJS.ErrnoException) => {
-    fail(error.code === "ECONNREFUSED" ? closed(place) : silent(place, error.code ?? ""));
+    // Every failure has this code here; a machine that refuses says so at once, and there is a way to it.
+    const isSaid = error.code === "ECONNREFUSED" && performance.now() - startMs < saidWithinMs;
+    if (!isSaid)
+      return fail(silent(place, error.code === "ECONNREFUSED" ? "" : (error.code ?? "")));
+    void hasWay(address, place.port).then((isThere) =>
+      fail(isThere ? closed(place) : noWay(place)),
+    );
   });
   socket.once("connect", () => {
     clearTimeout(late);
     resolve(socket);
   });
   return promise;
+}
+
+/** Whether the system knows a way to an address. Nothing is sent. */
+async function hasWay(address: string, port: number): Promise<boolean> {
+  const socket = createSocket(isIP(address) === 6 ? "udp6" : "udp4");
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    socket.on("error", reject);
+    socket.connect(port, address, resolve);
+    await promise;
+    // Without a way it is called connected all the same, and has no other end.
+    socket.remoteAddress();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
+
+function noWay(place: PeerAddress): Refusal {
+  return new Refusal(
+    "peer_silent",
+    `no way leads from this machine to ${place.host}`,
+    "check the address, and that this machine's network is up",
+    { ...place, code: "ENETUNREACH" },
+  );
 }
 
 function closed(place: PeerAddress): Refusal {
