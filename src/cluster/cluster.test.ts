@@ -293,9 +293,19 @@ describe("C-6 liveness", () => {
   test("C-6 an epoch that was seen counts", () => {
     const mesh = foundedMesh(true);
     const seen = (epoch: number) => ({ kind: "epoch-seen", node: "b", epoch }) as const;
-    expect(mesh.codeOf("a", "membership", seen(4))).toBe("done");
-    expect(mesh.codeOf("a", "membership", seen(3))).toBe("epoch_stale");
+    expect(mesh.codeOf("b", "self", seen(4))).toBe("done");
+    expect(mesh.codeOf("b", "self", seen(3))).toBe("epoch_stale");
     expect(mesh.codeOf("b", "self", self("lease-renewed", 3))).toBe("epoch_stale");
+  });
+
+  test("C-6 nobody counts the starts of another, who could never say that it is there again", () => {
+    const mesh = foundedMesh(true);
+    const epoch = Number.MAX_SAFE_INTEGER;
+    for (const scope of ["membership", "self"] as const)
+      expect(mesh.codeOf("b", scope, { kind: "epoch-seen", node: "a", epoch })).toBe(
+        "scope_lacking",
+      );
+    expect(mesh.codeOf("a", "self", readiness("a", 2))).toBe("done");
   });
 });
 

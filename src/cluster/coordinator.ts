@@ -6,6 +6,7 @@ import type { Event, Request } from "./event.ts";
 import type { NodeFlaw } from "./node-flaw.ts";
 import type { NodeMessage, NodeOutcome } from "./node-message.ts";
 import type { PartingDenial } from "./parting.ts";
+import { readAllowance, SenderAllowance, writeAllowance } from "./sender-allowance.ts";
 
 /** Commands and reads of one node that the coordinator works on at once; those beyond are refused as busy. */
 export const senderMaximum = 32;
@@ -17,6 +18,7 @@ export interface Reply {
 }
 
 export interface CoordinatorParts {
+  readonly id: string;
   readonly wallMs: () => number;
   readonly flaw: NodeFlaw | null;
   readonly core: Replica["core"];
@@ -37,6 +39,8 @@ export class Coordinator {
   readonly #parts: CoordinatorParts;
   /** Whose request stands behind a number of the log's. Negative: the simulator's clients have the others. */
   readonly #asked = new Map<number, { readonly from: string; readonly ticket: number }>();
+  readonly #writes = new SenderAllowance(writeAllowance);
+  readonly #reads = new SenderAllowance(readAllowance);
   #requestCount = 0;
   /** The change of who keeps the log that is under way. */
   #placing: number | null = null;
@@ -45,7 +49,13 @@ export class Coordinator {
     this.#parts = parts;
   }
 
+  tick(): void {
+    this.#writes.tick();
+    this.#reads.tick();
+  }
+
   submit(from: string, { ticket, session, request }: Submit): void {
+    if (!this.#maySpend(this.#writes, from)) return this.#busy(from, ticket);
     if (session === null) return this.#take(from, ticket, { kind: "open" });
     if (request === null) return;
     const { flaw, core } = this.#parts;
@@ -80,6 +90,7 @@ export class Coordinator {
   }
 
   read(from: string, ticket: number): void {
+    if (!this.#maySpend(this.#reads, from)) return this.#busy(from, ticket);
     const number = this.#number(from, ticket);
     if (number !== null) this.#parts.step({ kind: "read", request: number, question: "" });
   }
@@ -104,6 +115,17 @@ export class Coordinator {
     return true;
   }
 
+  /** A leader bounds the others; what it asks itself, and what it only passes back, costs nobody a write. */
+  #maySpend(allowance: SenderAllowance, from: string): boolean {
+    const { id, core } = this.#parts;
+    return from === id || core.role !== "leader" || allowance.spend(from);
+  }
+
+  #busy(to: string, ticket: number): void {
+    const { leader } = this.#parts.core;
+    this.#parts.reply({ to, ticket, outcome: { kind: "refused", reason: "busy", leader } });
+  }
+
   #take(from: string, ticket: number, payload: Payload): void {
     const request = this.#number(from, ticket);
     if (request !== null) this.#parts.step({ kind: "submit", request, payload });
@@ -114,9 +136,7 @@ export class Coordinator {
     let count = 0;
     for (const asked of this.#asked.values()) if (asked.from === from) count++;
     if (count >= senderMaximum) {
-      const { leader } = this.#parts.core;
-      const outcome = { kind: "refused", reason: "busy", leader } as const;
-      this.#parts.reply({ to: from, ticket, outcome });
+      this.#busy(from, ticket);
       return null;
     }
     const number = -++this.#requestCount;

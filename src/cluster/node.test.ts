@@ -5,6 +5,7 @@ import { queueMaximum } from "./lanes.ts";
 import { founding, readiness } from "./mesh.fixture.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { Bus } from "./node.fixture.ts";
+import { readAllowance, writeAllowance } from "./sender-allowance.ts";
 
 const labelled = (node: string, value: string): Command => ({
   ...{ kind: "node-labelled", node, label: "rack", value },
@@ -138,6 +139,51 @@ describe("C-3 commands go to whoever leads", () => {
     bus.isLost = () => false;
     expect(bus.end(from, request)).toMatchObject({ kind: "done" });
     expect(bus.applied(from, "node-labelled").length).toBe(1);
+  });
+});
+
+describe("C-3 what one member may write", () => {
+  /** Says to the leader what no program says that waits for answers. */
+  function flood(bus: Bus, from: string, message: (ticket: number) => NodeMessage, count: number) {
+    for (let ticket = 1; ticket <= count; ticket++) {
+      bus.leader!.step({ kind: "heard", from, message: message(ticket) });
+      bus.settle();
+    }
+  }
+
+  test("C-3 a member that floods the log is told to wait, and the others are not held up", () => {
+    const bus = three();
+    const [from, other] = ["a", "b", "c"].filter((id) => id !== bus.leader!.id) as [string, string];
+    const { core } = bus.leader!.node.replica;
+    const before = core.lastIndex;
+    const open = (ticket: number): NodeMessage => ({
+      ...({ kind: "submit", ticket, session: null, request: null } as const),
+    });
+    flood(bus, from, open, 3 * writeAllowance.burst);
+    expect(core.lastIndex - before).toBeLessThanOrEqual(writeAllowance.burst);
+    const isBusy = ({ to, message }: Bus["carried"][number]) =>
+      to === from &&
+      message.kind === "outcome" &&
+      message.outcome.kind === "refused" &&
+      message.outcome.reason === "busy";
+    expect(bus.carried.some(isBusy)).toBe(true);
+    expect(bus.ask(other, "self", labelled(other, "1"))).toMatchObject({ kind: "done" });
+    expect(bus.ask(from, "self", labelled(from, "1"))).toMatchObject({ kind: "done" });
+    bus.tick(10);
+    const earlier = core.lastIndex;
+    flood(bus, from, open, 200);
+    expect(core.lastIndex - earlier).toBeLessThanOrEqual(12 * writeAllowance.perTick);
+  });
+
+  test("C-3 one that only asks does not keep the leader asking all others", () => {
+    const bus = three();
+    const from = followerOf(bus);
+    bus.carried.length = 0;
+    const { burst } = readAllowance;
+    flood(bus, from, (ticket) => ({ kind: "read", ticket }), 4 * burst);
+    const beats = bus.carried.filter(({ message }) => message.kind === "log");
+    expect(beats.length).toBeLessThanOrEqual(4 * burst + 16);
+    expect(bus.ask(from, "self", labelled(from, "2"))).toMatchObject({ kind: "done" });
   });
 });
 

@@ -140,7 +140,7 @@ export class ClusterNode {
     this.#lanes = new Lanes({ id, silenceTicks, nextTicket, flaw });
     this.#reads = new Reads(silenceTicks, nextTicket);
     this.#coordinator = new Coordinator({
-      ...{ wallMs: options.wallMs, flaw, core: this.replica.core },
+      ...{ id, wallMs: options.wallMs, flaw, core: this.replica.core },
       judge: (event) => this.#judge(event),
       step: (input) => this.#absorb(this.replica.step(input)),
       reply: (reply) => this.#reply(reply),
@@ -204,6 +204,7 @@ export class ClusterNode {
     this.#tick++;
     this.#lanes.tick();
     this.#reads.tick();
+    this.#coordinator.tick();
     this.#absorb(this.replica.step({ kind: "tick" }));
     if (this.#isDutyDue || this.#tick % dutyTicks === 0) this.#doDuties();
   }

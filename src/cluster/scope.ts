@@ -14,7 +14,7 @@ const allowed = {
   "node-left": ["self"],
   "node-offline": ["coordinator"],
   "node-evicted": ["owner"],
-  "epoch-seen": ["membership"],
+  "epoch-seen": ["self"],
   "lease-renewed": ["self"],
   "lease-expired": ["coordinator"],
   "order-given": ["coordinator"],

@@ -169,7 +169,7 @@ export class MeshTraffic {
   #seeEpoch({ state }: MeshView): ReturnType<Draw> {
     const { node, epoch } = this.#member(state);
     const seen = Math.max(0, epoch + this.chance.between(-1, 1));
-    return [this.#memberId(state), "membership", { kind: "epoch-seen", node, epoch: seen }];
+    return [node, "self", { kind: "epoch-seen", node, epoch: seen }];
   }
 
   #end(view: MeshView): ReturnType<Draw> {
