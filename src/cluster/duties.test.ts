@@ -100,6 +100,25 @@ describe("C-6 leases end by duty", () => {
     expect(bus.ask("b", "self", readiness("b"))).toMatchObject({ kind: "done" });
   });
 
+  test("C-6 a leader whose clock is put ahead ends no lease before its member could renew it", () => {
+    const bus = founded(["b"]);
+    admit(bus, "b", ["trainer"]);
+    bus.tick(5);
+    bus.ask("b", "self", readiness("b"));
+    const standing = () => bus.of("a").node.mesh.members[1]!.standing;
+    const { staleMs } = bus.of("a").node.mesh.configuration;
+    bus.nowMs += 900_000;
+    bus.tick(staleMs / 100 - 10);
+    expect(standing()).toBe("ready");
+    // Who does not renew then either is gone.
+    bus.until("b is offline", () => standing() === "offline", 30);
+    bus.ask("b", "self", readiness("b"));
+    // Put back it counts from there on.
+    bus.nowMs -= 900_000;
+    bus.tick(100);
+    expect(standing()).toBe("ready");
+  });
+
   test("C-6 who was admitted and never came is offline after the time for that", () => {
     const bus = founded([]);
     admit(bus, "b");

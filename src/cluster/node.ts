@@ -96,6 +96,9 @@ export const dutyTicks = 5;
 /** Ticks between two attempts of a leader that goes to have another lead: meanwhile nothing is written. */
 export const heirTicks = 100;
 
+/** Between two ticks no clock goes further by itself; one that does was set, or stood still. */
+const clockJumpMs = 5_000;
+
 /** Events after which a leader looks at its duties at once. */
 const makesDuty: readonly Command["kind"][] = [
   ...(["mesh-founded", "node-admitted", "node-ready", "node-draining"] as const),
@@ -115,7 +118,9 @@ export class ClusterNode {
   readonly #coordinator: Coordinator;
   #effects: NodeEffect[] = [];
   #leader: Leader = { id: "", term: 0 };
+  /** Since when it leads, or since its clock was set; by that clock. */
   #ledSinceMs = 0;
+  #tickedMs = 0;
   #tick = 0;
   #isDutyDue = false;
   #lastHeir = "";
@@ -202,11 +207,19 @@ export class ClusterNode {
 
   #ticked(): void {
     this.#tick++;
+    this.#watchClock();
     this.#lanes.tick();
     this.#reads.tick();
     this.#coordinator.tick();
     this.#absorb(this.replica.step({ kind: "tick" }));
     if (this.#isDutyDue || this.#tick % dutyTicks === 0) this.#doDuties();
+  }
+
+  /** By a clock that was put ahead all leases are over at once: the others renew first, as under a new leader. */
+  #watchClock(): void {
+    const nowMs = this.#options.wallMs();
+    if (Math.abs(nowMs - this.#tickedMs) > clockJumpMs) this.#ledSinceMs = nowMs;
+    this.#tickedMs = nowMs;
   }
 
   #hear(from: string, message: NodeMessage): void {

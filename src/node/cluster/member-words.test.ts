@@ -79,6 +79,10 @@ describe("C-6 what a member says of itself", () => {
     const at = (afterMs: number) => kinds(words, { ...own, nowMs: own.nowMs + afterMs });
     expect(at(19_000)).toEqual([]);
     expect(at(20_000)).toEqual(["lease-renewed"]);
+    // The mesh's time went on faster than this clock: less than half of the lease is left.
+    const leapt = (timeMs: number) => ({ ...own, mesh: { ...own.mesh, timeMs } });
+    expect(kinds(words, { ...leapt(29_000), nowMs: own.nowMs + 2_000 })).toEqual([]);
+    expect(kinds(words, { ...leapt(30_000), nowMs: own.nowMs + 2_000 })).toEqual(["lease-renewed"]);
     expect(kinds(new MemberWords(), view(mesh(member("a"))))).toEqual([]);
   });
 
