@@ -79,6 +79,14 @@ describe(`C-1 two machines${networkNote()}`, () => {
     // Nobody says an address again.
     for (const machine of [one, two, three]) expect((await machine.run(...up)).status).toBe(0);
     await until("all are in again", () => decides(two, "3"));
+    const { stdout: told } = await two.run("logs", "-n", "200");
+    const { node: lost } = await one.json("nodes");
+    for (const words of [
+      "leads the mesh, term",
+      "was admitted with the token",
+      `${lost} is not reached`,
+    ])
+      expect(told).toContain(words);
     const { daemon } = await one.json("status");
     expect(daemon).toMatchObject({ peer: { address: expect.stringContaining(`${address}:`) } });
     const other = await one.run("up", "--peer-host", "127.0.0.9");

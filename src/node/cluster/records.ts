@@ -6,6 +6,7 @@ import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
 import type { Store } from "#src/port/store.ts";
 import type { Applied } from "./engine.ts";
 import type { MeshBook } from "./mesh-book.ts";
+import { logRecord } from "./mesh-log.ts";
 import { RateBound } from "./rate-bound.ts";
 
 /** Refusals that get a receipt within a minute; further ones are only counted. */
@@ -60,14 +61,18 @@ export class ClusterRecords {
     if (records.length === 0) return recordedIndex;
     const { index } = fresh.at(-1)!;
     const { store, book, journal, receipts } = this.parts;
+    const written: Record[] = [];
     store.transaction(() => {
-      for (const { kind, subject, body, isReceipt } of records) {
+      for (const record of records) {
+        const { kind, subject, body, isReceipt } = record;
         if (kind === "cluster.refused" && !this.#mayReceipt()) continue;
         if (isReceipt) receipts().append(kind, subject, body);
         journal.append(kind, subject, body);
+        written.push(record);
       }
       book.recordTo(index);
     });
+    for (const { kind, subject, body } of written) logRecord(kind, subject, body);
     return index;
   }
 
@@ -79,6 +84,7 @@ export class ClusterRecords {
       receipts().append("cluster.refused", newcomer, body);
       journal.append("cluster.refused", newcomer, body);
     });
+    logRecord("cluster.refused", newcomer, body);
   }
 
   #mayReceipt(): boolean {
@@ -127,6 +133,7 @@ const recordKinds: Partial<Readonly<{ [K in Kind]: string }>> = {
   "lease-expired": "ordered",
   "order-given": "ordered",
   "owner-set": "owner",
+  "mesh-recovered": "recovered",
 };
 
 /** What a record says beyond who, where and when. */

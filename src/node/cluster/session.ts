@@ -18,6 +18,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 import { tickMs } from "./beat.ts";
 import { Engine, type Answer } from "./engine.ts";
 import { emptyLog, sparesOf } from "./empty-log.ts";
+import { logReached } from "./mesh-log.ts";
 import { linkMember, withoutKey, type MeshBook, type MeshRow } from "./mesh-book.ts";
 import { MemberWords, type NodeMeasure, type Word } from "./member-words.ts";
 import type { ClusterRecords } from "./records.ts";
@@ -111,7 +112,14 @@ export class MeshSession {
         if (message === null) log.debug("a {kind} of {from} is not understood", { kind, from });
         else session.#engine.feed({ kind: "heard", from: from.node, message });
       },
-      reached: () => session.#notify(),
+      reached(node, isReached) {
+        session.#notify();
+        logReached(
+          node,
+          isReached,
+          session.links.find((view) => view.node === node),
+        );
+      },
     };
     session.#links = await parts.openLinks(parts.row.mesh, handlers, nodeMessageKinds);
     // What it had applied before is applied at the first tick.

@@ -8,6 +8,7 @@ import { collectAlerts } from "#src/train/collect-alerts.ts";
 import { alertResult } from "#src/train/run-results.ts";
 import { RunStore } from "#src/train/run-store.ts";
 import { findRunningDaemon } from "./daemon-file.ts";
+import { meshSummary, meshText, summarizeMesh } from "./mesh-line.ts";
 import { nodeEpoch } from "./node-epoch.ts";
 import { bytesText, durationWords } from "./wording.ts";
 
@@ -33,6 +34,8 @@ const result = v.object({
       peer: v.nullable(v.object({ address: v.string(), fingerprint: v.string() })),
     }),
   ),
+  /** The mesh it takes part in; null where no daemon says. */
+  mesh: v.nullable(meshSummary),
   machine: v.object({
     operatingSystem: v.string(),
     architecture: v.string(),
@@ -57,7 +60,7 @@ defineCommand({
   parameters: v.strictObject({}),
   result,
   examples: ["psionic status", "psionic status --json"],
-  async run(_parameters, { services }): Promise<Result> {
+  async run(_parameters, { services, signal }): Promise<Result> {
     const daemon = services.daemon?.file ?? (await findRunningDaemon(services.home));
     return {
       state: daemon === null ? "stopped" : "running",
@@ -72,6 +75,7 @@ defineCommand({
               version: daemon.version,
               peer: daemon.peer ?? null,
             },
+      mesh: daemon === null ? null : await summarizeMesh(services, daemon, signal),
       machine: await services.machine.facts(),
       disk: diskOf(services),
       runs: runsOf(services),
@@ -126,7 +130,7 @@ function runsOf({ store, clock }: Services): Result["runs"] {
 }
 
 function statusLines(status: Result): string[] {
-  const { node, daemon, machine, disk, runs, alerts, nowMs } = status;
+  const { node, daemon, mesh, machine, disk, runs, alerts, nowMs } = status;
   const up = daemon === null ? null : durationWords(nowMs - daemon.startedMs);
   return [
     daemon === null
@@ -137,6 +141,7 @@ function statusLines(status: Result): string[] {
       : `node      ${node.nodeId}, epoch ${node.epoch}`,
     ...(node === null ? [] : [`home      ${node.homePath}`]),
     ...peersLines(daemon),
+    ...(mesh === null ? [] : [`mesh      ${meshText(mesh)}`]),
     `machine   ${machine.processor}, ${machine.coreCount} cores, ${bytesText(machine.freeMemoryBytes)} of ${bytesText(machine.memoryBytes)} memory free`,
     `disk      ${bytesText(disk.freeBytes)} of ${bytesText(disk.totalBytes)} free`,
     ...(runs.active.length === 0 ? [`runs      ${runs.count}, none training`] : []),
