@@ -346,6 +346,10 @@ describe("C-7 facts", () => {
     expect(mesh.codeOf("b", "self", facts("b", 20))).toBe("done");
     expect(mesh.codeOf("b", "self", facts("a", 30))).toBe("scope_lacking");
     expect(mesh.codeOf("b", "self", facts("b", -1))).toBe("event_malformed");
+    for (const device of ["cpu\npsna ready", "\u001b[2J", "a\u009bb"])
+      expect(mesh.codeOf("b", "self", { ...facts("b", 1), device } as Command)).toBe(
+        "event_malformed",
+      );
     expect(mesh.state.nodes).toMatchObject([{ node: "b", loadPerMille: 20, atMs: mesh.timeMs }]);
   });
 

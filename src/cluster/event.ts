@@ -16,7 +16,9 @@ import {
 
 const name = v.pipe(v.string(), v.maxLength(nameMaximum), v.regex(/^[a-z0-9][a-z0-9-]*$/));
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
-const text = v.pipe(v.string(), v.maxLength(textMaximum));
+/** Control characters in what members say of themselves could draw lines of their own where it is shown. */
+const onOneLine = v.regex(/^\P{Cc}*$/u, "must have no control characters");
+const text = v.pipe(v.string(), v.maxLength(textMaximum), onOneLine);
 const whole = (maximum: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(maximum));
 const count = whole(Number.MAX_SAFE_INTEGER);
@@ -33,7 +35,7 @@ const roleList = v.pipe(v.array(v.picklist(roles)), v.maxLength(roles.length));
 const contact = v.strictObject({
   /** `HOST:PORT`, the likeliest first; none for a node that only dials others. */
   places: v.pipe(
-    v.array(v.pipe(v.string(), v.nonEmpty(), v.maxLength(placeTextMaximum))),
+    v.array(v.pipe(v.string(), v.nonEmpty(), v.maxLength(placeTextMaximum), onOneLine)),
     v.maxLength(placeMaximum),
   ),
   /** SHA-256 of its TLS certificate. */

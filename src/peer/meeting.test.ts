@@ -64,5 +64,7 @@ describe("C-2 the first words are checked", () => {
       expect(codeOf(() => readRefuse({ ...reason, ...change }))).toBe("envelope_malformed");
     const long = refuseBody({ ...reason, message: "m".repeat(9_000) });
     expect(readRefuse(long).message).toHaveLength(2_000);
+    const drawing = readRefuse({ ...reason, message: "m\npsna  connected", hint: "\u001b[2Jh" });
+    expect(drawing).toMatchObject({ message: "m psna  connected", hint: " [2Jh" });
   });
 });

@@ -52,7 +52,11 @@ export function readMeet(body: JsonObject): Meet {
 export function readRefuse(body: JsonObject): LinkReason {
   const parsed = v.safeParse(refuseSchema, body);
   if (!parsed.success) throw malformed(parsed.issues[0].message);
-  const { code, message, hint } = parsed.output;
+  const { code } = parsed.output;
+  // It is shown in lists, where a line end would begin a line of the sender's own.
+  const [message, hint] = [parsed.output.message, parsed.output.hint].map((text) =>
+    text.replace(/\p{Cc}+/gu, " "),
+  ) as [string, string];
   return { code: Object.hasOwn(codes, code) ? code : "peer_refused", message, hint };
 }
 

@@ -18,7 +18,9 @@ const windowMs = 10_000;
  * refused writes nothing into the log; what counts is what the log makes of it.
  */
 export class AdmissionDesk {
-  readonly #bound = new RateBound(askedMaximum, windowMs);
+  readonly #guests = new RateBound(askedMaximum, windowMs);
+  /** Of those who show a token that opens the mesh: whoever guesses does not keep them out. */
+  readonly #holders = new RateBound(askedMaximum, windowMs);
 
   constructor(
     readonly parts: {
@@ -32,8 +34,9 @@ export class AdmissionDesk {
   /** Refusals: those of admission; `cluster_busy`; those of a mesh that nobody leads. */
   async admit(newcomer: Newcomer, isProbe: boolean, signal: AbortSignal): Promise<Admission> {
     const { services } = this.parts;
-    if (!this.#bound.take(services.clock.monotonicMs())) throw tooMany();
     const session = this.parts.session();
+    const bound = this.#showsToken(newcomer) ? this.#holders : this.#guests;
+    if (!bound.take(services.clock.monotonicMs())) throw tooMany();
     session.refuseOut();
     const command = { kind: "node-admitted" as const, ...newcomer };
     if (!isProbe && this.#isAnsweredBefore(newcomer))
@@ -50,6 +53,12 @@ export class AdmissionDesk {
       if (isHere && !isProbe) this.#refused(newcomer, error);
       throw error;
     }
+  }
+
+  #showsToken({ token, secret }: Newcomer): boolean {
+    const known = this.parts.session().state.tokens.find((each) => each.token === token);
+    if (known === undefined || known.secret !== secret || known.isRevoked) return false;
+    return known.isReusable || known.useCount === 0;
   }
 
   /** One whose answer was lost asks again with the same key and token: it is told the same again. */

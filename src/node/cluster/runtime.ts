@@ -25,6 +25,7 @@ import type { WireDoor } from "#src/surface/peer/wire.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
 import { askMember } from "./ask-member.ts";
 import { beat } from "./beat.ts";
+import { DigestDesk } from "./digest-desk.ts";
 import { foldedAt } from "./fold-again.ts";
 import { refuseBound } from "./refuse-bound.ts";
 import { requestAdmission, type JoinRequest } from "./request-admission.ts";
@@ -70,6 +71,7 @@ export class ClusterRuntime implements ClusterService {
   readonly #records: ClusterRecords;
   readonly #desk: AdmissionDesk;
   readonly #measured: MeasuredNode;
+  #digests: DigestDesk;
   readonly #residency: Residency;
   readonly #stopped = new AbortController();
   #epoch: number;
@@ -96,6 +98,7 @@ export class ClusterRuntime implements ClusterService {
       ...{ services, node: parts.node, mesh: () => this.#ownMesh() },
       submit: (command, signal) => this.submit("self", command, signal),
     });
+    this.#digests = this.#newDigests();
     this.#desk = new AdmissionDesk({
       ...{ services, records: this.#records, node: parts.node },
       session: () => this.#opened,
@@ -255,7 +258,7 @@ export class ClusterRuntime implements ClusterService {
   }
 
   async digestAt(index: number): Promise<Digest> {
-    return this.#foldedAt(index).digest;
+    return this.#digests.digestAt(index);
   }
 
   ask(
@@ -304,6 +307,13 @@ export class ClusterRuntime implements ClusterService {
   }
 
   /** `founding` tells this mesh from others that the node founded before, which may go on without it. */
+  #newDigests(): DigestDesk {
+    return new DigestDesk({
+      fold: (index) => this.#foldedAt(index).digest,
+      monotonicMs: () => this.parts.services.clock.monotonicMs(),
+    });
+  }
+
   #enterOwnMesh(founding = 0): void {
     const founder = this.parts.node;
     const mesh = meshIdOf({ nodeId: founder }, founding);
@@ -324,6 +334,8 @@ export class ClusterRuntime implements ClusterService {
       measure: () => this.#measured.latest,
     });
     this.#session = session;
+    // Those of another mesh are others.
+    this.#digests = this.#newDigests();
     const isUnfounded = row.founder === node && session.state.mesh === "" && session.isLeader;
     if (isUnfounded) await this.#found(session, row.mesh);
   }

@@ -178,6 +178,13 @@ describe("C-1 admission", () => {
     expect(length).toBeGreaterThanOrEqual(refusalReceiptMaximum);
     expect(length).toBeLessThan(refusalReceiptMaximum + 5);
     expect(one.records.refusalCount).toBeGreaterThan(length);
+    // Who guesses shuts nobody out who has a token.
+    await makeToken(one);
+    expect(await codeOf(desk.admit(newcomerOf(two, one, { token: "no" }), true, signal))).toBe(
+      "cluster_busy",
+    );
+    const admitted = await desk.admit(newcomerOf(two, one), false, signal);
+    expect(admitted.mesh).toBe(one.session.row.mesh);
   });
 });
 
