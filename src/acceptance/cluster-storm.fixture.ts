@@ -141,11 +141,13 @@ export class ClusterStorm implements AsyncDisposable {
   }
 
   #begin(call: () => Promise<void>): void {
-    if (this.#underWay.size >= underWayMaximum) {
-      this.#unmade++;
-      return;
-    }
-    const made = call()
+    if (this.#underWay.size < underWayMaximum) this.#follow(call());
+    else this.#unmade++;
+  }
+
+  /** Sees to it that it is waited for, and that its failure is told. */
+  #follow(call: Promise<void>): void {
+    const made = call
       .catch((error: unknown) => void this.#troubles.push(error))
       .finally(() => this.#underWay.delete(made));
     this.#underWay.add(made);
@@ -233,7 +235,7 @@ export class ClusterStorm implements AsyncDisposable {
       this.#faults.leaderKills++;
       this.#loss ??= { atMs: performance.now(), term };
     }
-    this.#begin(() => this.#raise(machine));
+    this.#follow(this.#raise(machine));
   }
 
   /** Starts it, and again where it is killed before it answers. */
@@ -294,7 +296,7 @@ export class ClusterStorm implements AsyncDisposable {
       () => machine.fillDisk(),
       () => machine.freeDisk(),
     );
-    if (!machine.isRunning) this.#begin(() => this.#raise(machine));
+    if (!machine.isRunning) this.#follow(this.#raise(machine));
   }
 
   #pause(): Promise<void> {
