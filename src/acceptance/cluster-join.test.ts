@@ -83,7 +83,7 @@ describe(`C-1 two machines${networkNote()}`, () => {
     const { node: lost } = await one.json("nodes");
     for (const words of [
       "leads the mesh, term",
-      "was admitted with the token",
+      "was admitted to the mesh",
       `${lost} is not reached`,
     ])
       expect(told).toContain(words);

@@ -59,6 +59,31 @@ describe("C-4 cluster status", () => {
     expect(await home.read(two, "cluster", "status")).toMatchObject({ hasQuorum: false });
   });
 
+  test("C-4 deciders that no other machine can dial are named, unless all are on one machine", async () => {
+    const cluster = meshOf(3);
+    const dialled = await home.read(cluster, "cluster", "status");
+    expect(dialled["undialled"]).toEqual([]);
+    const state = cluster.state();
+    const hide = (count: number) => {
+      const members = state.members.map((member, index) => {
+        const places = [index < count ? `127.0.0.1:${7420 + index}` : "10.0.0.9:7420"];
+        return { ...member, contact: { ...member.contact, places } };
+      });
+      cluster.state = () => ({ ...state, members });
+    };
+    for (const [count, named] of [
+      [1, 0],
+      [2, 2],
+      [4, 0],
+    ] as const) {
+      hide(count);
+      const status = await home.read(cluster, "cluster", "status");
+      expect(status["undialled"]).toHaveLength(named);
+      const { out } = await home.type(cluster, "cluster", "status");
+      expect(out.includes("--peer-host ADDRESS")).toBe(named > 0);
+    }
+  });
+
   test("C-4 three go on without one", async () => {
     const cluster = meshOf(2);
     cluster.linkViews = [linkTo(others[0]!.node)];
@@ -72,7 +97,14 @@ describe("C-4 cluster status", () => {
     cluster.change = { leader: null, role: "candidate" };
     expect((await home.type(cluster, "cluster", "status")).out).toContain("leads     nobody");
     cluster.change = { standing: "out" };
-    expect((await home.type(cluster, "cluster", "status")).out).toContain("is out");
+    const { out } = await home.type(cluster, "cluster", "status");
+    expect(out).toContain("is out");
+    expect(out).not.toContain("decide");
+    const status = await home.read(cluster, "cluster", "status");
+    const voters = status["voters"] as { node: string }[];
+    expect(voters.map(({ node }) => node)).not.toContain(home.self.node);
+    expect((await home.type(cluster, "nodes")).error).toContain("what it knew last");
+    expect((await home.type(cluster, "peers")).error).toContain("it links with nobody");
     cluster.change = { standing: "joining" };
     expect((await home.type(cluster, "cluster", "status")).out).toContain("is joining");
   });

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
+import { isOwnMachine, parseAddress } from "#src/peer/address.ts";
 import { clusterOf, isOwner, shortId } from "./command-parts.ts";
 import { driftLines } from "./mesh-drift.ts";
 import type { ClusterService } from "./services.ts";
@@ -44,7 +45,11 @@ export function statusOf(cluster: ClusterService): StatusResult {
     digest: standing.digest,
     ...{ topologyDigest: topologyDigest(state), residencyDigest: residencyDigest(state) },
     ...quorumPart(cluster),
-    ...{ survives: survivalText(standing.voters.length, memberCount), memberCount },
+    survives:
+      standing.standing === "out"
+        ? "this node is out: the mesh goes on without it, and what stands here is what it knew last"
+        : survivalText(standing.voters.length, memberCount),
+    memberCount,
     standings: countStandings(state),
     manifest:
       manifest === null ? null : { digest: manifest.digest, nodeCount: manifest.nodes.length },
@@ -70,7 +75,11 @@ function nodePart(cluster: ClusterService): StatusResult["node"] {
 function quorumPart(cluster: ClusterService) {
   const standing = cluster.standing();
   const state = cluster.state();
-  const { node, voters, learners, spareCount } = standing;
+  const { node, spareCount } = standing;
+  // Who is out decides nothing, whatever the last it read of the log says.
+  const isIn = (each: string) => standing.standing !== "out" || each !== node;
+  const voters = standing.voters.filter(isIn);
+  const learners = standing.learners.filter(isIn);
   const { staleMs } = state.configuration;
   const everybody = { node, voters: [...voters, ...learners] };
   const heard = new Set(heardVoters(everybody, cluster.links(), staleMs));
@@ -79,11 +88,26 @@ function quorumPart(cluster: ClusterService) {
     ...{ isSelf: each === node, isHeard: heard.has(each) },
   });
   const heardCount = voters.filter((each) => heard.has(each)).length;
-  const neededCount = neededVoters(standing);
+  const neededCount = neededVoters({ voters });
   return {
     ...{ voters: voters.map(shown), learners: learners.map(shown) },
     ...{ neededCount, heardCount, hasQuorum: heardCount >= neededCount, spareCount },
+    undialled: undialled(voters, state).map(shown),
   };
+}
+
+/**
+ * Voters with an address of their own machine alone, where others have one that leads there over a network
+ * and two or more have not: what the mesh survives depends on those they meet through. Where no voter has
+ * another address all are on one machine.
+ */
+function undialled(voters: readonly string[], { members }: MeshState): readonly string[] {
+  const isHidden = (voter: string) => {
+    const { places = [] } = members.find(({ node }) => node === voter)?.contact ?? {};
+    return places.every((place) => isOwnMachine(parseAddress(place)));
+  };
+  const hidden = voters.filter(isHidden);
+  return hidden.length > 1 && hidden.length < voters.length ? hidden : [];
 }
 
 function countStandings({ members }: MeshState): Record<string, number> {

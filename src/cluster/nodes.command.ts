@@ -32,6 +32,8 @@ defineCommand({
   result: v.strictObject({
     mesh: v.string(),
     node: v.string(),
+    /** Whether this node takes part; where it is out, all of this is what it knew last. */
+    taking: v.picklist(["member", "joining", "out"]),
     leader: v.nullable(v.string()),
     /** Up to where of the log this is; `isFresh` where it was waited for. */
     index: v.number(),
@@ -51,7 +53,7 @@ defineCommand({
   async run({ fresh, all, links }, { services, signal }) {
     const cluster = clusterOf(services);
     if (fresh) await cluster.sync(signal);
-    const { mesh, node, leader, appliedIndex } = cluster.standing();
+    const { mesh, node, leader, appliedIndex, standing: taking } = cluster.standing();
     const state = cluster.state();
     const rows = nodeRows(cluster, services.clock.wallMs());
     const shown = rows.filter(
@@ -59,19 +61,21 @@ defineCommand({
     );
     const { posture, discovery } = state.posture;
     return {
-      ...{ mesh, node, leader, index: appliedIndex, isFresh: fresh, posture, discovery },
+      ...{ mesh, node, taking, leader, index: appliedIndex, isFresh: fresh, posture, discovery },
       ...{ topologyDigest: topologyDigest(state), residencyDigest: residencyDigest(state) },
       ...{ nodes: shown, hiddenCount: rows.length - shown.length },
       links: links ? measuredLinks(cluster) : [],
     };
   },
   view: (screen) => ({
-    result({ mesh, leader, posture, index, nodes, hiddenCount }) {
+    result({ mesh, taking, leader, posture, index, nodes, hiddenCount }) {
       const { head, lines } = nodeLines(nodes, screen.columns);
       screen.note(`${mesh}, ${posture}, at index ${index}`);
       screen.note(head);
       for (const line of lines) screen.print(line);
-      if (leader === null)
+      if (taking === "out")
+        screen.note("this node is out of that mesh, and this is what it knew last");
+      else if (leader === null)
         screen.note("nobody leads: `psionic cluster status` says who is missing");
       if (nodes.length === 1)
         screen.note("alone so far; `psionic token create` prints the line to join this mesh");

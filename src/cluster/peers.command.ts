@@ -15,6 +15,7 @@ defineCommand({
   parameters: v.strictObject({}),
   result: v.strictObject({
     node: v.string(),
+    taking: v.picklist(["member", "joining", "out"]),
     places: v.array(v.string()),
     links: v.array(
       v.strictObject({
@@ -51,6 +52,7 @@ defineCommand({
     const { staleMs } = state.configuration;
     return {
       node: cluster.standing().node,
+      taking: cluster.standing().standing,
       places: [...cluster.contact().places],
       links: cluster.links().map((link) => ({
         ...linkRow(link),
@@ -62,9 +64,10 @@ defineCommand({
     };
   },
   view: (screen) => ({
-    result({ links, places, seen }) {
+    result({ taking, links, places, seen }) {
       screen.note(`reached at ${places.join(" ") || "no address: it only dials others"}`);
-      if (links.length === 0) screen.note("no other members");
+      if (taking === "out") screen.note("out of its mesh: it links with nobody");
+      else if (links.length === 0) screen.note("no other members");
       else {
         const { head, lines } = peerLines(links, screen.columns);
         screen.note(head);

@@ -68,6 +68,8 @@ export const statusResult = v.strictObject({
   heardCount: v.number(),
   hasQuorum: v.boolean(),
   spareCount: v.number(),
+  /** Voters that no other machine can dial, where there are several: they meet only through others. */
+  undialled: v.array(voter),
   survives: v.string(),
   memberCount: v.number(),
   /** Members by how they stand, those that are gone included. */

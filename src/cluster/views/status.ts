@@ -12,11 +12,7 @@ export function statusLines(status: StatusResult, columns: number): readonly str
     ["owners", ownersText(status)],
     ["node", nodeText(status)],
     ["posture", postureText(status)],
-    ["leads", leaderText(status)],
-    ["decide", votersText(status)],
-    ...(status.learners.length === 0
-      ? []
-      : [["follow", status.learners.map(voterText).join(" ")] as const]),
+    ...agreementFacts(status),
     ["survives", survives],
     ["members", membersText(status)],
     [
@@ -43,6 +39,17 @@ export function statusLines(status: StatusResult, columns: number): readonly str
 function ownersText({ owners, isOwner, node }: StatusResult): string {
   const others = owners.filter((each) => each !== node.node);
   return [...(isOwner ? ["this node"] : []), ...others].join(", ") || "none yet";
+}
+
+/** Who leads, decides and follows; of no meaning on a node that is out. */
+function agreementFacts(status: StatusResult): readonly (readonly [string, string])[] {
+  if (status.node.taking === "out") return [];
+  const follow = status.learners.map(voterText).join(" ");
+  return [
+    ["leads", leaderText(status)],
+    ["decide", votersText(status)],
+    ...(follow === "" ? [] : [["follow", follow] as const]),
+  ];
 }
 
 function nodeText({ node: { node, epoch, taking, standing, role } }: StatusResult): string {
@@ -101,10 +108,20 @@ export function timingText(given: StatusResult["configuration"]): string {
   ].join(", ");
 }
 
-function warnings({ hasQuorum, heardCount, neededCount, node }: StatusResult): readonly string[] {
+function warnings(status: StatusResult): readonly string[] {
+  const { hasQuorum, heardCount, neededCount, node, undialled } = status;
   if (node.taking === "out") return [];
-  if (hasQuorum) return [];
+  const names = undialled.map(({ shortId }) => shortId).join(" ");
   return [
-    `WARNING   this node hears ${heardCount} of the ${neededCount} that must agree: commands that change anything wait and are refused; \`psionic peers\` says why each is not reached`,
+    ...(hasQuorum
+      ? []
+      : [
+          `WARNING   this node hears ${heardCount} of the ${neededCount} that must agree: commands that change anything wait and are refused; \`psionic peers\` says why each is not reached`,
+        ]),
+    ...(names === ""
+      ? []
+      : [
+          `WARNING   ${names} are at addresses of their own machines alone: unless that is one machine they meet through the others only, and not while those are lost. There: psionic down, then psionic up --detach --peer-host ADDRESS`,
+        ]),
   ];
 }

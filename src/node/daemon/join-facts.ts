@@ -2,7 +2,7 @@ import type { JoinLine } from "./control.ts";
 import type { DaemonFile } from "./daemon-file.ts";
 
 /** How long the line that joins others may take before the daemon is told of without it. */
-const joinLineMs = 5_000;
+const joinLineMs = 2_500;
 
 /** A signal that gives the line up. */
 export const joinLineSignal = (signal: AbortSignal): AbortSignal =>

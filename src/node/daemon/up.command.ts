@@ -6,6 +6,7 @@ import type { JoinLine } from "./control.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import { checkHost, daemonOptions, type DaemonRequest, wordsOf } from "./daemon-options.ts";
 import { isLoopback, pageLink } from "./page-link.ts";
+import { meshSummary, summarizeMesh } from "./mesh-line.ts";
 import { joinFacts, joinLineOf } from "./join-facts.ts";
 
 const result = v.object({
@@ -20,6 +21,8 @@ const result = v.object({
   /** Where that line says this node is, and addresses of this machine that others may reach. */
   joinPlace: v.nullable(v.string()),
   addresses: v.array(v.string()),
+  /** How the mesh stands where there is no such line; null where there is one, or nobody asked. */
+  mesh: v.nullable(meshSummary),
   /** Options that were given and that the daemon that runs was not started with. */
   unheeded: v.array(v.string()),
   socket: v.string(),
@@ -80,6 +83,8 @@ defineCommand({
         screen.note(`it runs without ${words}: psionic down, then psionic up --detach ${words}`);
       }
       show(screen, facts);
+      if (facts.mesh !== null && facts.mesh.memberCount > 1 && facts.mesh.leader === null)
+        screen.note("nobody leads the mesh yet: psionic cluster status says who is missing");
     },
   }),
 });
@@ -114,7 +119,10 @@ async function readyState(
   file: DaemonFile,
   context: CommandContext,
 ): Promise<Result> {
-  return stateOf(state, file, context, await joinLineOf(file, context.signal));
+  const { services, signal } = context;
+  const join = await joinLineOf(file, signal);
+  const mesh = join === null ? await summarizeMesh(services, file, signal) : null;
+  return { ...stateOf(state, file, context, join), mesh };
 }
 
 function stateOf(
@@ -132,6 +140,7 @@ function stateOf(
     url,
     page,
     ...joinFacts(join),
+    mesh: null,
     unheeded: [],
     socket,
     home: home.root,
