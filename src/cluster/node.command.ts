@@ -72,7 +72,12 @@ defineCommand({
   place: "daemon",
   parameters: v.strictObject({ node: nodeParameter }),
   positional: ["node"],
-  result: v.strictObject({ ...changed.entries, drainMs: v.number() }),
+  result: v.strictObject({
+    ...changed.entries,
+    drainMs: v.number(),
+    /** False where no other could lead: then it drains until it next starts. */
+    isGoing: v.boolean(),
+  }),
   examples: ["psionic node drain self"],
   async run({ node: words }, { services, signal }) {
     const cluster = clusterOf(services);
@@ -83,14 +88,20 @@ defineCommand({
       scopeFor(cluster, member) === "self"
         ? await cluster.submit("self", command, signal)
         : await submitAsOwner(cluster, command, signal);
-    return { node, index, term, drainMs: cluster.state().configuration.drainMs };
+    const { members, configuration } = cluster.state();
+    const isGoing = members.some(
+      (each) =>
+        each.node !== node && each.standing === "ready" && each.roles.includes("coordinator"),
+    );
+    return { node, index, term, drainMs: configuration.drainMs, isGoing };
   },
   view: (screen) => ({
-    result({ node, drainMs }) {
+    result({ node, drainMs, isGoing }) {
       screen.print(node);
-      screen.note(
-        `it drains: no lease, no new work; offline in ${showDuration(drainMs)}, ready when it next starts`,
-      );
+      const then = isGoing
+        ? `offline in ${showDuration(drainMs)}, ready when it next starts`
+        : "nobody else could lead, so it stays that way until it next starts";
+      screen.note(`it drains: no lease, no new work; ${then}`);
     },
   }),
 });

@@ -186,7 +186,7 @@ export class Daemon implements DaemonControl {
   }
 
   stopCall(id: string): boolean {
-    return this.calls.stop(id, interrupted("stopped by its caller"));
+    return this.calls.stop(id, stoppedByCaller());
   }
 
   /**
@@ -368,6 +368,14 @@ function firstFree<T>(ports: readonly number[], listen: (port: number) => T): T 
     }
   }
   throw new Error("a port is tried");
+}
+
+function stoppedByCaller(): Refusal {
+  return new Refusal(
+    "interrupted",
+    "stopped by its caller",
+    "what it did before stays done, and more may be under way: look, then call it again",
+  );
 }
 
 function interrupted(why: string): Refusal {

@@ -80,6 +80,9 @@ export async function runCommandLine(argv: readonly string[], parts: DoorParts):
   }
 }
 
+/** What takes longer than this is told of. */
+const toldAfterMs = 1_000;
+
 interface Found {
   readonly command: AnyCommand;
   /** What follows the command's words, global options among it. */
@@ -160,7 +163,7 @@ async function call(
     const daemon = await daemonFor(command, services, globals, parts);
     const result =
       daemon !== null
-        ? await daemon.call(command.name, all, { signal: parts.signal, emit })
+        ? await callTelling(daemon, command, all, { signal: parts.signal, emit, reporter })
         : await dispatch(
             {
               registry: parts.registry,
@@ -177,6 +180,22 @@ async function call(
     return parts.signal.aborted && command.endsOnInterrupt !== true ? 130 : 0;
   } finally {
     close();
+  }
+}
+
+/** What a mesh is asked takes as long as those who decide take; a person is told what is waited for. */
+async function callTelling(
+  daemon: RunningDaemon,
+  { name, flow }: AnyCommand,
+  parameters: unknown,
+  { reporter, ...options }: Parameters<RunningDaemon["call"]>[2] & { readonly reporter: Reporter },
+): Promise<unknown> {
+  const tell = () => reporter.note("waiting for others of the mesh; Ctrl-C gives up");
+  const late = flow === "cluster" ? setTimeout(tell, toldAfterMs) : undefined;
+  try {
+    return await daemon.call(name, parameters, options);
+  } finally {
+    clearTimeout(late);
   }
 }
 

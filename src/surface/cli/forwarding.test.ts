@@ -20,6 +20,7 @@ const command = (name: string, place: AnyCommand["place"]): AnyCommand => ({
 });
 
 const toys = [command("plain", undefined), command("train", "node"), command("page", "daemon")];
+toys.push({ ...command("ask", "daemon"), flow: "cluster" });
 
 async function run(argv: string[], daemon: DoorParts["findDaemon"], signal?: AbortSignal) {
   const written = { out: "", error: "" };
@@ -50,6 +51,23 @@ async function run(argv: string[], daemon: DoorParts["findDaemon"], signal?: Abo
   });
   return { status, ...written };
 }
+
+describe("a command that waits for a mesh", () => {
+  const slow: DoorParts["findDaemon"] = () =>
+    Promise.resolve({
+      call: (name) =>
+        new Promise((resolve) =>
+          setTimeout(() => resolve({ where: name }), name === "ask" ? 1_100 : 1),
+        ),
+    });
+
+  test("tells a person so after a second, and a script nothing", async () => {
+    const { status, error } = await run(["ask"], slow);
+    expect([status, error]).toEqual([0, expect.stringContaining("waiting for others of the mesh")]);
+    for (const argv of [["ask", "--json"], ["ask", "--quiet"], ["page"]])
+      expect((await run(argv, slow)).error).toBe("");
+  });
+});
 
 const there: DoorParts["findDaemon"] = () =>
   Promise.resolve({

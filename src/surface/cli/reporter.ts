@@ -45,6 +45,11 @@ export class Reporter {
     else if (result !== undefined) this.screen.print(JSON.stringify(result, null, 2));
   }
 
+  /** Talk of the door itself while a call takes long; scripts are told nothing. */
+  note(text: string): void {
+    if (!this.options.json) this.screen.note(text);
+  }
+
   /** A short answer of the door itself. */
   answer(text: string, facts: Record<string, unknown>): void {
     if (this.options.json) this.#line(withType(facts));
