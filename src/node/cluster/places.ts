@@ -1,8 +1,7 @@
-import { createSocket } from "node:dgram";
-import { lookup } from "node:dns/promises";
 import { networkInterfaces } from "node:os";
 import { placeMaximum, placeTextMaximum } from "#src/cluster/bounds.ts";
 import { addressText, type PeerAddress } from "#src/peer/address.ts";
+import { networkModules } from "#src/surface/network-modules.ts";
 
 const anyAddress = /^(0\.0\.0\.0|::|\[::\])$/;
 
@@ -28,8 +27,8 @@ const routeMs = 2_000;
  */
 export async function addressTowards({ host, port }: PeerAddress): Promise<string | null> {
   try {
-    const { address, family } = await lookup(host);
-    const socket = createSocket(family === 6 ? "udp6" : "udp4");
+    const { address, family } = await networkModules.names.lookup(host);
+    const socket = networkModules.dgram.createSocket(family === 6 ? "udp6" : "udp4");
     try {
       const { promise, resolve, reject } = Promise.withResolvers<string>();
       const late = setTimeout(() => reject(new Error("no answer")), routeMs);

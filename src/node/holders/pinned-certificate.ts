@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { isIP } from "node:net";
-import { connect } from "node:tls";
 import { holderFailed } from "#src/artifact/holder.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { networkModules } from "#src/surface/network-modules.ts";
 
 /** How `fetch` is told to accept one certificate and no other. */
 export interface PinnedTls {
@@ -42,9 +41,9 @@ export async function pinnedTls(base: URL, pin: string, holder: string): Promise
 function presented(base: URL, holder: string): Promise<Buffer> {
   const host = base.hostname.replace(/^\[|\]$/g, "");
   return new Promise((resolve, reject) => {
-    const socket = connect({
+    const socket = networkModules.tls.connect({
       ...{ host, port: Number(base.port || 443), rejectUnauthorized: false },
-      ...(isIP(host) ? {} : { servername: host }),
+      ...(networkModules.net.isIP(host) ? {} : { servername: host }),
     });
     const fail = (reason: string) => {
       socket.destroy();

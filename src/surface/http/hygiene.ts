@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { isIP } from "node:net";
 import type { Caller } from "#src/command/caller.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { networkModules } from "../network-modules.ts";
 import type { HttpLimits } from "./limits.ts";
 import type { Arrival } from "./parts.ts";
 
@@ -76,7 +76,7 @@ export function checkSource(request: Request, arrival: Arrival): void {
 function namesDoor(host: string, { hosts, everyAddressPort }: Arrival): boolean {
   if (hosts.has(host)) return true;
   const [, bracketed, plain = "", port] = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(host) ?? [];
-  return Number(port) === everyAddressPort && isIP(bracketed ?? plain) !== 0;
+  return Number(port) === everyAddressPort && networkModules.net.isIP(bracketed ?? plain) !== 0;
 }
 
 /**

@@ -1,9 +1,10 @@
-import { createSocket, type Socket } from "node:dgram";
-import { BlockList } from "node:net";
+import type { Socket } from "node:dgram";
+import type { BlockList } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "#src/port/clock.ts";
 import { DiscoveryBook, type DiscoveryParts, type SeenNode } from "#src/peer/discovery.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { networkModules } from "../network-modules.ts";
 
 /** Where pings go: a group of the site's own (RFC 2365) and a port that nothing else is known for. */
 export const discoveryGroup = { host: "239.255.74.20", port: 7422 };
@@ -48,8 +49,8 @@ export async function openDiscovery(request: DiscoveryRequest): Promise<Discover
   const port = () => request.port(address);
   const book = new DiscoveryBook({ ...request, port }, clock.monotonicMs());
   const [listening, asking] = [
-    createSocket({ type: "udp4", reuseAddr: true }),
-    createSocket({ type: "udp4" }),
+    networkModules.dgram.createSocket({ type: "udp4", reuseAddr: true }),
+    networkModules.dgram.createSocket({ type: "udp4" }),
   ];
   try {
     await bind(listening, group.port, group.host);
@@ -131,7 +132,7 @@ function networkOf(address: string, netmask: string): BlockList {
     .split(".")
     .map((byte) => Number(byte).toString(2).replaceAll("0", "").length)
     .reduce((sum, bits) => sum + bits, 0);
-  const network = new BlockList();
+  const network = new networkModules.net.BlockList();
   network.addSubnet(address, prefix, "ipv4");
   return network;
 }

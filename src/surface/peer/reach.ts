@@ -1,10 +1,8 @@
-import { createSocket } from "node:dgram";
-import { lookup } from "node:dns/promises";
-import { connect, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
 import { addressText, type PeerAddress } from "#src/peer/address.ts";
 import { fingerprintOf } from "#src/peer/certificate.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { networkModules } from "../network-modules.ts";
 
 /** How long each step of reaching another node may take. */
 export const stepPatienceMs = 5_000;
@@ -56,9 +54,9 @@ export async function seeCertificate(
 }
 
 async function resolveName({ host }: PeerAddress): Promise<string[]> {
-  if (isIP(host) !== 0) return [host];
+  if (networkModules.net.isIP(host) !== 0) return [host];
   try {
-    const found = await lookup(host, { all: true });
+    const found = await networkModules.names.lookup(host, { all: true });
     if (found.length > 0) return [...new Set(found.map(({ address }) => address))];
   } catch {
     // Whatever the resolver says, the name gives no address.
@@ -73,7 +71,7 @@ async function resolveName({ host }: PeerAddress): Promise<string[]> {
 
 function connectTcp(place: PeerAddress, address: string, patienceMs: number): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const socket = connect({ host: address, port: place.port });
+  const socket = networkModules.net.connect({ host: address, port: place.port });
   const startMs = performance.now();
   const late = setTimeout(() => fail(silent(place, "")), patienceMs);
   const fail = (refusal: Refusal) => {
@@ -99,7 +97,9 @@ function connectTcp(place: PeerAddress, address: string, patienceMs: number): Pr
 
 /** Whether the system knows a way to an address. Nothing is sent. */
 async function hasWay(address: string, port: number): Promise<boolean> {
-  const socket = createSocket(isIP(address) === 6 ? "udp6" : "udp4");
+  const socket = networkModules.dgram.createSocket(
+    networkModules.net.isIP(address) === 6 ? "udp6" : "udp4",
+  );
   try {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     socket.on("error", reject);
@@ -149,7 +149,11 @@ function certificateOf(
   patienceMs: number,
 ): Promise<Uint8Array> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-  const tls = connectTls({ socket, rejectUnauthorized: false, servername: "psionic" });
+  const tls = networkModules.tls.connect({
+    socket,
+    rejectUnauthorized: false,
+    servername: "psionic",
+  });
   const late = setTimeout(() => reject(notTls(place, "it does not answer in time")), patienceMs);
   tls.on("error", (error: Error) => reject(notTls(place, error.message)));
   // What speaks something else may end the connection below without a word to TLS.
