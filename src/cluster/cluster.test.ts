@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { digestBytes } from "#src/codec/digest.ts";
+import { proveAdmission } from "./admission-proof.ts";
 import type { Command, Scope } from "./event.ts";
 import {
   admission,
@@ -7,6 +8,7 @@ import {
   foundedMesh,
   founding,
   keyOf,
+  proven,
   readiness,
   TestMesh,
   tokenCommand,
@@ -29,6 +31,20 @@ describe("C-1 joining", () => {
     expect(mesh.state.members[1]).toMatchObject({ key: keyOf("b"), token: "t", epoch: 1 });
   });
 
+  test("C-1 a member that reads the state and what newcomers said lets nobody in itself", () => {
+    const mesh = foundedMesh(true);
+    mesh.ask("a", "owner", tokenCommand("many", true));
+    const { secret } = mesh.state.tokens.find(({ token }) => token === "many")!;
+    const seen = admission("c", "many");
+    expect(mesh.codeOf("b", "membership", seen)).toBe("done");
+    const own = { ...seen, node: "sybil", key: keyOf("sybil"), contact: contactOf("sybil") };
+    for (const proof of [seen.proof, secret + secret, proveAdmission(secret, own)])
+      expect(mesh.codeOf("b", "membership", { ...own, proof })).toBe("token_wrong");
+    expect(mesh.codeOf("b", "membership", { ...own, secret } as never)).toBe("event_malformed");
+    mesh.ask("a", "owner", { kind: "node-evicted", node: "c", reason: "a test" });
+    expect(mesh.codeOf("b", "membership", { ...seen, epoch: 2 })).toBe("token_wrong");
+  });
+
   test("C-1 a reusable token admits several", () => {
     const mesh = foundedMesh();
     mesh.ask("a", "owner", tokenCommand("many", true));
@@ -42,12 +58,15 @@ describe("C-1 joining", () => {
     ["mesh_wrong", { ...good, mesh: "other" }],
     ["version_unfit", { ...good, version: 2 }],
     ["clock_skewed", { ...good, clockMs: 1_001 + defaultConfiguration.skewMs }],
-    ["token_wrong", { ...good, token: "unknown" }],
-    ["token_wrong", { ...good, secret: digestBytes("a guess") }],
+    ["token_wrong", proven({ ...good, token: "unknown" })],
+    ["token_wrong", { ...good, proof: "0".repeat(128) }],
     ["token_wrong", { ...good, roles: ["host" as const] }],
-    ["token_used", { ...good, token: "second", secret: digestBytes("secret of second") }],
-    ["node_duplicate", { ...good, node: "b" }],
-    ["node_duplicate", { ...good, node: "b", key: keyOf("b") }],
+    ["token_used", proven({ ...good, token: "second" })],
+    ["node_duplicate", proven({ ...good, node: "b" })],
+    ["node_duplicate", proven({ ...good, node: "b", key: keyOf("b") })],
+    ["token_wrong", { ...good, node: "d" }],
+    ["token_wrong", { ...good, epoch: 2 }],
+    ["token_wrong", { ...good, contact: contactOf("d") }],
   ])("C-1 %s leaves no member behind and uses no token", (code, newcomer) => {
     const mesh = foundedMesh(true);
     const before = mesh.state;
@@ -78,7 +97,9 @@ describe("C-1 joining", () => {
     const mesh = foundedMesh(true);
     mesh.ask("a", "owner", { kind: "node-evicted", node: "b", reason: "a test" });
     expect(mesh.codeOf("a", "membership", admission("b", "t"))).toBe("epoch_stale");
-    expect(mesh.codeOf("a", "membership", { ...admission("b", "t"), epoch: 2 })).toBe("done");
+    expect(mesh.codeOf("a", "membership", proven({ ...admission("b", "t"), epoch: 2 }))).toBe(
+      "done",
+    );
   });
 
   test("C-9 a manifest keeps out who is not in it; C-11 a posture asks for its claims", () => {

@@ -92,6 +92,7 @@ const createToken = v.strictObject({
   kind: v.literal("token-created"),
   ...{
     token: name,
+    /** The public half of the key that the secret makes. */
     secret: digest,
     roles: roleList,
     isReusable: v.boolean(),
@@ -103,8 +104,8 @@ const revokeToken = v.strictObject({ kind: v.literal("token-revoked"), token: na
 const admit = v.strictObject({
   kind: v.literal("node-admitted"),
   ...{ mesh: name, node: name, key: digest, roles: roleList, epoch: count, version: count },
-  /** `secret` is the digest of what was shown. */
-  ...{ token: name, secret: digest, clockMs: count, claims },
+  /** `proof` is the newcomer's signature with the key that the token's secret makes; see admission-proof.ts. */
+  ...{ token: name, proof: v.pipe(v.string(), v.regex(/^[0-9a-f]{128}$/)), clockMs: count, claims },
   contact,
 });
 /** A start, or a return: `key` is the one it signs with now, `contact` where it is now. */

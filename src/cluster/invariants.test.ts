@@ -1,10 +1,11 @@
+import { tokenKey } from "./admission-proof.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { digestBytes } from "#src/codec/digest.ts";
 import { Chance } from "#src/sim/chance.ts";
 import { MeshTraffic } from "#src/sim/mesh-traffic.ts";
 import { brokenState, brokenStep } from "./invariants.ts";
-import { admission, foundedMesh } from "./mesh.fixture.ts";
+import { admission, foundedMesh, secretOf } from "./mesh.fixture.ts";
 import { MeshFold } from "./mesh-fold.ts";
 import { emptyMesh, stateDigest, stateText, type MeshState } from "./state.ts";
 
@@ -128,7 +129,7 @@ describe("C-3 promises", () => {
     expect(mesh.state.members.some(({ node }) => node === "n0007")).toBe(false);
     mesh.ask("a", "owner", {
       kind: "token-created",
-      ...{ token: "u", secret: digestBytes("secret of u"), roles: ["trainer"] },
+      ...{ token: "u", secret: tokenKey(secretOf("u")), roles: ["trainer"] },
       ...{ isReusable: false, lifetimeMs: 1_000 },
     });
     expect(mesh.codeOf("a", "membership", admission("y", "u"))).toBe("mesh_full");

@@ -62,8 +62,3 @@ export function readToken(text: string): JoinToken {
     );
   return { mesh: parsed.output[0], certificate, token: parsed.output[2], secret };
 }
-
-/** What the mesh's state keeps of a secret. */
-export function secretDigest(secret: string): Digest {
-  return digestBytes(`psionic join secret ${secret}`);
-}

@@ -3,7 +3,8 @@ import type { Random } from "#src/port/random.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { requireOwner } from "./command-parts.ts";
 import type { Member } from "./state.ts";
-import { secretBytes, secretDigest, tokenText } from "./join-token.ts";
+import { tokenKey } from "./admission-proof.ts";
+import { secretBytes, tokenText } from "./join-token.ts";
 import type { ClusterService } from "./services.ts";
 
 /** 40 bits: eight letters that tell tokens of one mesh apart in lists. */
@@ -52,7 +53,7 @@ export async function makeToken(
   const token = encodeBase32(random.bytes(nameBytes));
   const secret = Buffer.from(random.bytes(secretBytes)).toString("hex");
   const { roles, isReusable, lifetimeMs } = request;
-  const command = { roles: [...roles], isReusable, lifetimeMs, secret: secretDigest(secret) };
+  const command = { roles: [...roles], isReusable, lifetimeMs, secret: tokenKey(secret) };
   await cluster.submit("owner", { kind: "token-created", token, ...command }, signal);
   const text = tokenText({ mesh, certificate, token, secret });
   const known = cluster.state().tokens.find((each) => each.token === token);

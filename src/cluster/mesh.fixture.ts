@@ -1,4 +1,5 @@
 import { digestBytes } from "#src/codec/digest.ts";
+import { proveAdmission, tokenKey, type Applicant } from "./admission-proof.ts";
 import type { Command, Event, Scope } from "./event.ts";
 import { MeshFold, type MeshOutcome } from "./mesh-fold.ts";
 import { authorityDigest } from "./state.ts";
@@ -31,7 +32,7 @@ export class TestMesh {
 }
 
 export const keyOf = (node: string) => digestBytes(`key of ${node}`);
-export const secretOf = (token: string) => digestBytes(`secret of ${token}`);
+export const secretOf = (token: string) => `secret of ${token}`;
 
 export const contactOf = (node: string) => ({
   places: [`${node}:7420`],
@@ -52,18 +53,23 @@ export const founding: Command = {
 };
 
 export function tokenCommand(token: string, isReusable = false): Command {
-  const base = { token, secret: secretOf(token), isReusable, lifetimeMs: 3_600_000 };
+  const base = { token, secret: tokenKey(secretOf(token)), isReusable, lifetimeMs: 3_600_000 };
   return { kind: "token-created", ...base, roles: ["trainer", "coordinator"] };
 }
 
 export function admission(node: string, token: string) {
-  return {
+  return proven({
     kind: "node-admitted" as const,
     ...{ mesh: "home", node, key: keyOf(node), epoch: 1, version: 1 },
     roles: ["trainer" as const],
-    ...{ token, secret: secretOf(token), clockMs: 1_000, claims: [] as string[] },
+    ...{ token, clockMs: 1_000, claims: [] as string[] },
     contact: contactOf(node),
-  };
+  });
+}
+
+/** The newcomer with the proof that it has the secret of the token it names. */
+export function proven<T extends Applicant>(newcomer: T): T & { readonly proof: string } {
+  return { ...newcomer, proof: proveAdmission(secretOf(newcomer.token), newcomer) };
 }
 
 /** The mesh of `a`, with token `t` unused; where asked for, with `b` admitted by another and ready. */

@@ -1,3 +1,4 @@
+import { proveAdmission, tokenKey } from "./admission-proof.ts";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,15 +63,16 @@ export class FakeCluster implements ClusterService {
   letIn(member: { readonly node: string; readonly publicKey: string }): void {
     const { founder: owner, mesh } = this.state();
     const token = `for-${member.node.slice(3, 9)}`;
-    const secret = digestJson(token);
+    const key = tokenKey(token);
     const roles: ("trainer" | "coordinator" | "validator")[] = ["coordinator", "trainer"];
     const lifetimeMs = 3_600_000;
-    const created = { kind: "token-created" as const, token, secret, roles, lifetimeMs };
+    const created = { kind: "token-created" as const, token, secret: key, roles, lifetimeMs };
     this.happens(owner, "owner", { ...created, isReusable: false });
     const facts = { node: member.node, key: member.publicKey, contact: contactOf("host") };
+    const applicant = { ...facts, mesh, epoch: 1, token };
     this.happens(owner, "membership", {
       kind: "node-admitted",
-      ...{ ...facts, mesh, roles, epoch: 1, version: 1, token, secret },
+      ...{ ...applicant, roles, version: 1, proof: proveAdmission(token, applicant) },
       ...{ clockMs: this.mesh.timeMs, claims: [] },
     });
     this.happens(member.node, "self", { kind: "node-ready", ...facts, epoch: 1 });

@@ -27,7 +27,7 @@ export interface Member {
 
 export interface Token {
   readonly token: string;
-  /** Digest of the secret: the state goes to every node, the secret to nobody. */
+  /** The public half of the key that the secret makes: the state goes to every node, the secret to nobody. */
   readonly secret: Digest;
   readonly roles: Member["roles"];
   readonly isReusable: boolean;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readToken, secretDigest } from "./join-token.ts";
+import { proveAdmission, tokenKey } from "./admission-proof.ts";
+import { readToken } from "./join-token.ts";
 import { ClusterHome, FakeCluster, testNode } from "./service.fixture.ts";
 
 let home: ClusterHome;
@@ -27,7 +28,7 @@ describe("C-1 token create, list, revoke", () => {
     expect(token.certificate).toBe(cluster.contact().certificate);
     const [known] = cluster.state().tokens;
     expect(known).toMatchObject({ token: token.token, isReusable: false, useCount: 0 });
-    expect(known!.secret).toBe(secretDigest(token.secret));
+    expect(known!.secret).toBe(tokenKey(token.secret));
     expect(known!.expiryMs - cluster.state().timeMs).toBe(3_600_000);
   });
 
@@ -100,12 +101,12 @@ describe("C-1 token create, list, revoke", () => {
       string,
       string,
     ];
-    const admitted = { ...testNode(5), token: used, secret: secretDigest(secrets[0]!) };
+    const { node, publicKey: key } = testNode(5);
+    const { mesh } = cluster.standing();
+    const admitted = { mesh, node, key, epoch: 1, token: used, contact: cluster.contact() };
     cluster.happens(home.self.node, "membership", {
-      ...{ kind: "node-admitted", mesh: cluster.standing().mesh, node: admitted.node },
-      ...{ key: admitted.publicKey, roles: ["trainer"], epoch: 1, version: 1 },
-      ...{ token: used, secret: admitted.secret, clockMs: cluster.mesh.timeMs, claims: [] },
-      contact: cluster.contact(),
+      ...{ kind: "node-admitted", ...admitted, roles: ["trainer"], version: 1 },
+      ...{ proof: proveAdmission(secrets[0]!, admitted), clockMs: cluster.mesh.timeMs, claims: [] },
     });
     expect((await home.type(cluster, "token", "revoke", revoked)).out).toBe(`${revoked}\n`);
     cluster.mesh.timeMs += 61_000;
@@ -125,7 +126,7 @@ describe("C-1 token create, list, revoke", () => {
     const shown = (await home.type(cluster, "token", "list")).out + JSON.stringify(listed);
     for (const secret of secrets) {
       expect(shown).not.toContain(secret);
-      expect(shown).not.toContain(secretDigest(secret));
+      expect(shown).not.toContain(tokenKey(secret));
     }
   });
 

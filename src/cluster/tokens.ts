@@ -1,3 +1,4 @@
+import { isProven } from "./admission-proof.ts";
 import { tokenMaximum } from "./bounds.ts";
 import { deny } from "./deny.ts";
 import type { CommandOf } from "./event.ts";
@@ -42,11 +43,12 @@ function withToken(state: MeshState, token: Token): MeshState {
 /** The token a newcomer shows, if it may be used for this. */
 export function requireToken(
   { tokens, timeMs }: MeshState,
-  { token, secret, roles }: CommandOf<"node-admitted">,
+  newcomer: CommandOf<"node-admitted">,
 ): Token {
+  const { token, proof, roles } = newcomer;
   const known = tokens.find((each) => each.token === token);
   const another = "have a new one made there: `psionic token create`";
-  if (known === undefined || known.secret !== secret || known.isRevoked)
+  if (known === undefined || known.isRevoked || !isProven(known.secret, newcomer, proof))
     return deny(
       "token_wrong",
       `the token ${token} does not open this mesh, or not any more`,

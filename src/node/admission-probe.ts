@@ -1,4 +1,5 @@
 import type { Services } from "#src/command/define.ts";
+import { proveAdmission } from "#src/cluster/admission-proof.ts";
 import { readToken } from "#src/cluster/join-token.ts";
 import { meshVersion } from "#src/cluster/version.ts";
 import type { Diagnosis } from "#src/surface/peer/diagnose.ts";
@@ -19,13 +20,16 @@ export async function admissionProbe(
   const { mesh, token, secret, certificate } = readToken(text);
   const { author } = await services.receipts.open();
   const own = await readTlsIdentity(services);
-  const parameters = {
-    ...{ mesh, token, secret, isProbe: true, meshVersion, claims: [] },
-    ...{ node: author.nodeId, key: author.key.publicKey },
+  const applicant = {
+    ...{ mesh, token, node: author.nodeId, key: author.key.publicKey },
     // It would join in its next start.
     epoch: nodeEpoch(services.store) + 1,
-    clockMs: Math.floor(services.clock.wallMs()),
     contact: { places: [], certificate: own?.fingerprint ?? none, box: none },
+  };
+  const parameters = {
+    ...{ ...applicant, proof: proveAdmission(secret, applicant) },
+    ...{ isProbe: true, meshVersion, claims: [] },
+    clockMs: Math.floor(services.clock.wallMs()),
   };
   return { certificate, probe: { name: "cluster/admit", mesh, parameters } };
 }

@@ -136,6 +136,8 @@ describe("I-1 what one key signs", () => {
       if (/\bsignBytes\(/.test(source)) signers.add(path);
     }
     expect([...signers].toSorted()).toEqual([
+      // With the key that a join token's secret makes, and no node's.
+      "src/cluster/admission-proof.ts",
       "src/cluster/mesh-snapshot.ts",
       ...["src/grant/grant.ts", "src/peer/signed-document.ts", "src/policy/policy.ts"],
       ...["src/receipt/receipt.ts", "src/receipt/signature.ts", "src/receipt/trust-bundle.ts"],

@@ -1,3 +1,4 @@
+import { proveAdmission, tokenKey } from "#src/cluster/admission-proof.ts";
 import { digestBytes } from "#src/codec/digest.ts";
 import type { Command, Event, Scope } from "#src/cluster/event.ts";
 import { MeshFold } from "#src/cluster/mesh-fold.ts";
@@ -23,11 +24,13 @@ export function meshTextOf(nodes: readonly string[]): string {
     ...{ epoch: 1, version: protocolVersion, contact: contactOf(node, 1) },
   });
   apply(owner, "owner", { kind: "mesh-founded", ...names(owner), founding: 0 });
-  const token = { token: "first", secret: digestBytes("first") };
+  const token = "first";
   const terms = { roles: [...founderRoles], isReusable: true, lifetimeMs: 60_000 };
-  apply(owner, "owner", { kind: "token-created", ...token, ...terms });
+  apply(owner, "owner", { kind: "token-created", token, secret: tokenKey(token), ...terms });
   for (const node of nodes.slice(1)) {
-    const newcomer = { ...names(node), ...token, clockMs: epochMs, claims: [] };
+    const applicant = { ...names(node), token };
+    const proof = proveAdmission(token, applicant);
+    const newcomer = { ...applicant, proof, clockMs: epochMs, claims: [] };
     apply(owner, "membership", { kind: "node-admitted", ...newcomer });
     const { key, epoch, contact } = newcomer;
     apply(node, "self", { kind: "node-ready", node, key, epoch, contact });

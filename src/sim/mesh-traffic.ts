@@ -1,4 +1,5 @@
 import { digestBytes } from "#src/codec/digest.ts";
+import { proveAdmission, tokenKey, type Applicant } from "#src/cluster/admission-proof.ts";
 import type { Command, CommandOf, Fence, Request, Scope } from "#src/cluster/event.ts";
 import { authorityDigest, isLive, type Member, type MeshState } from "#src/cluster/state.ts";
 import type { Chance } from "./chance.ts";
@@ -100,7 +101,7 @@ export class MeshTraffic {
     const token = `t${++this.#tokenCount}`;
     const command: CommandOf<"token-created"> = {
       kind: "token-created",
-      ...{ token, secret: digestBytes(token), roles: [...tokenRoles] },
+      ...{ token, secret: tokenKey(token), roles: [...tokenRoles] },
       isReusable: chance.happens(0.2),
       lifetimeMs: chance.pick([2_000, 20_000, 60_000]),
     };
@@ -116,16 +117,17 @@ export class MeshTraffic {
     const node = chance.pick(isNew ? strangers : this.targets);
     const token = chance.happens(0.9) ? (chance.pick(state.tokens)?.token ?? "none") : "none";
     const known = state.members.find((member) => member.node === node);
-    const command: CommandOf<"node-admitted"> = {
-      kind: "node-admitted",
+    const applicant: Applicant = {
       mesh: chance.happens(0.95) ? "home" : "other",
-      ...{ node, key: digestBytes(node), roles: ["host", "coordinator"] },
+      ...{ node, key: digestBytes(node), token, contact: contactOf(node, 1) },
       epoch: (known?.epoch ?? 0) + chance.below(3),
-      version: chance.happens(0.94) ? protocolVersion : protocolVersion + 1,
-      ...{ token, secret: digestBytes(chance.happens(0.95) ? token : "guess") },
-      clockMs: chance.happens(0.95) ? nowMs : nowMs + 1_000_000,
-      claims: [],
-      contact: contactOf(node, 1),
+    };
+    const version = chance.happens(0.94) ? protocolVersion : protocolVersion + 1;
+    const proof = proveAdmission(chance.happens(0.95) ? token : "guess", applicant);
+    const clockMs = chance.happens(0.95) ? nowMs : nowMs + 1_000_000;
+    const command: CommandOf<"node-admitted"> = {
+      ...{ kind: "node-admitted", ...applicant, roles: ["host", "coordinator"], claims: [] },
+      ...{ version, proof, clockMs },
     };
     return [this.#memberId(state), "membership", command];
   }

@@ -1,4 +1,5 @@
 import type { Services } from "#src/command/define.ts";
+import { isProven } from "#src/cluster/admission-proof.ts";
 import type { Event } from "#src/cluster/event.ts";
 import { memberOf } from "#src/cluster/members.ts";
 import { atTimeOf, reduce } from "#src/cluster/reduce.ts";
@@ -55,20 +56,24 @@ export class AdmissionDesk {
     }
   }
 
-  #showsToken({ token, secret }: Newcomer): boolean {
+  #showsToken(newcomer: Newcomer): boolean {
+    const { token, proof } = newcomer;
     const known = this.parts.session().state.tokens.find((each) => each.token === token);
-    if (known === undefined || known.secret !== secret || known.isRevoked) return false;
-    return known.isReusable || known.useCount === 0;
+    if (known === undefined || known.isRevoked) return false;
+    const isOpen = known.isReusable || known.useCount === 0;
+    return isOpen && isProven(known.secret, newcomer, proof);
   }
 
   /** One whose answer was lost asks again with the same key and token: it is told the same again. */
-  #isAnsweredBefore({ mesh, node, key, token, secret }: Newcomer): boolean {
+  #isAnsweredBefore(newcomer: Newcomer): boolean {
+    const { mesh, node, key, token, proof } = newcomer;
     const { state } = this.parts.session();
     const member = memberOf(state, node);
     const known = state.tokens.find((each) => each.token === token);
     if (member === undefined || known === undefined || mesh !== state.mesh) return false;
-    const isSame = member.key === key && member.token === token && known.secret === secret;
-    return isSame && isLive(member) && !known.isRevoked;
+    const isSame = member.key === key && member.token === token;
+    const isIn = isSame && isLive(member) && !known.isRevoked;
+    return isIn && isProven(known.secret, newcomer, proof);
   }
 
   /** As the log would judge it now; changes nothing. */

@@ -3,7 +3,6 @@ import type { Caller, PeerCaller } from "#src/command/caller.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { clusterOf } from "#src/cluster/command-parts.ts";
 import { shapes } from "#src/cluster/event.ts";
-import { secretDigest } from "#src/cluster/join-token.ts";
 import { defaultTokenRoles } from "#src/cluster/make-token.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { admissionSchema } from "./admission-schema.ts";
@@ -26,7 +25,11 @@ defineCommand({
     meshVersion: described(shapes.count, "the version of messages between members it speaks"),
     contact: described(shapes.contact, "where the caller is reached, and its other keys"),
     token: described(shapes.name, "the name of the join token"),
-    secret: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/), v.description("the token's secret")),
+    proof: v.pipe(
+      v.string(),
+      v.regex(/^[0-9a-f]{128}$/),
+      v.description("the caller's signature with the key that the token's secret makes"),
+    ),
     roles: v.optional(described(shapes.roleList, "what it wants to be; all the token allows")),
     clockMs: described(shapes.count, "the caller's clock"),
     claims: described(shapes.claims, "names of the claims it brings"),
@@ -36,14 +39,14 @@ defineCommand({
     ),
   }),
   result: admissionSchema,
-  async run({ secret, roles, isProbe, meshVersion, ...facts }, { services, caller, signal }) {
+  async run({ roles, isProbe, meshVersion, ...facts }, { services, caller, signal }) {
     const cluster = clusterOf(services);
     requireNewcomer(caller, facts);
     const token = cluster.state().tokens.find((each) => each.token === facts.token);
     const wanted = roles ?? token?.roles ?? defaultTokenRoles;
     const newcomer = {
       ...{ ...facts, version: meshVersion },
-      ...{ roles: [...wanted], secret: secretDigest(secret) },
+      roles: [...wanted],
     };
     const admission = await cluster.admit(newcomer, isProbe, signal);
     return { ...admission, members: admission.members.map((member) => ({ ...member })) };

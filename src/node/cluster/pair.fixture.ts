@@ -1,4 +1,4 @@
-import { secretDigest } from "#src/cluster/join-token.ts";
+import { proveAdmission, tokenKey } from "#src/cluster/admission-proof.ts";
 import { memberOf } from "#src/cluster/members.ts";
 import type { Member } from "#src/cluster/state.ts";
 import { meshVersion } from "#src/cluster/version.ts";
@@ -14,18 +14,21 @@ export async function pairOf(
   const homes = [await SessionHome.open(network), await SessionHome.open(network)] as const;
   const [one, two] = homes;
   await one.start();
-  const secret = secretDigest("5".repeat(32));
-  const token = { token: "door", secret, roles: [...roles], isReusable: false };
+  const secret = "5".repeat(32);
+  const token = { token: "door", secret: tokenKey(secret), roles: [...roles], isReusable: false };
   await one.session.submit("owner", { kind: "token-created", ...token, lifetimeMs: 60_000 });
   const desk = new AdmissionDesk({
     ...{ services: one.services, records: one.records, node: one.node },
     session: () => one.session,
   });
+  const applicant = {
+    ...{ mesh: one.session.row.mesh, node: two.node, key: two.key, epoch: two.epoch + 1 },
+    ...{ contact: two.contact, token: "door" },
+  };
   const { mesh, founder, index, members } = await desk.admit(
     {
-      ...{ mesh: one.session.row.mesh, node: two.node, key: two.key, epoch: two.epoch + 1 },
-      ...{ roles: [...roles], version: meshVersion, contact: two.contact, claims: [] },
-      ...{ token: "door", secret, clockMs: Date.now() },
+      ...{ ...applicant, proof: proveAdmission(secret, applicant) },
+      ...{ roles: [...roles], version: meshVersion, claims: [], clockMs: Date.now() },
     },
     false,
     new AbortController().signal,

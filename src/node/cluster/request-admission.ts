@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Services } from "#src/command/define.ts";
+import { proveAdmission } from "#src/cluster/admission-proof.ts";
 import type { Contact } from "#src/cluster/event.ts";
 import type { JoinToken } from "#src/cluster/join-token.ts";
 import type { Joined, Newcomer } from "#src/cluster/services.ts";
@@ -34,9 +35,11 @@ export async function requestAdmission(
   const { author } = await services.receipts.open();
   const request = { place, certificate: token.certificate, again: null };
   const met = await dialUntil(signal, services, request).catch(otherMachine);
+  const { meshVersion, ...who } = own;
+  const key = author.key.publicKey;
+  const applicant = { ...who, key, mesh: token.mesh, token: token.token };
   const parameters = {
-    ...{ mesh: token.mesh, token: token.token, secret: token.secret },
-    ...{ ...own, key: author.key.publicKey },
+    ...{ ...applicant, meshVersion, proof: proveAdmission(token.secret, applicant) },
     ...(roles === undefined ? {} : { roles }),
     ...{ clockMs: Math.floor(services.clock.wallMs()), claims: [], isProbe: false },
   };

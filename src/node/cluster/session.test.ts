@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { memberOf } from "#src/cluster/members.ts";
 import { meshVersion } from "#src/cluster/version.ts";
-import { secretDigest } from "#src/cluster/join-token.ts";
+import { proveAdmission, tokenKey } from "#src/cluster/admission-proof.ts";
 import type { Newcomer } from "#src/cluster/services.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { AdmissionDesk } from "./admission-desk.ts";
@@ -10,12 +10,18 @@ import { knownMember } from "./mesh-book.ts";
 import { refusalReceiptMaximum } from "./records.ts";
 import { FakeNetwork, SessionHome, tickUntil } from "./session.fixture.ts";
 
-const secret = secretDigest("5".repeat(32));
+const secret = "5".repeat(32);
 const roles = ["host", "coordinator"] as const;
 const signal = new AbortController().signal;
 
 async function makeToken({ session }: SessionHome, token = "door"): Promise<void> {
-  const command = { token, secret, roles: [...roles], isReusable: false, lifetimeMs: 60_000 };
+  const command = {
+    token,
+    secret: tokenKey(secret),
+    roles: [...roles],
+    isReusable: false,
+    lifetimeMs: 60_000,
+  };
   await session.submit("owner", { kind: "token-created", ...command });
 }
 
@@ -26,12 +32,13 @@ const deskOf = (home: SessionHome) =>
   });
 
 function newcomerOf(home: SessionHome, founder: SessionHome, changes: Partial<Newcomer> = {}) {
-  return {
+  const newcomer = {
     ...{ mesh: founder.session.row.mesh, node: home.node, key: home.key, epoch: home.epoch + 1 },
     ...{ roles: [...roles], version: meshVersion, contact: home.contact, claims: [] },
-    ...{ token: "door", secret, clockMs: Math.floor(home.services.clock.wallMs()) },
+    ...{ token: "door", clockMs: Math.floor(home.services.clock.wallMs()) },
     ...changes,
   };
+  return { ...newcomer, proof: changes.proof ?? proveAdmission(secret, newcomer) };
 }
 
 /** What `join` does, without a connection. */
@@ -130,11 +137,11 @@ describe("C-1 admission", () => {
     const { appliedIndex } = one.session.replica;
     const refused = (changes: Partial<Newcomer>, isProbe = false) =>
       codeOf(desk.admit(newcomerOf(two, one, changes), isProbe, signal));
-    expect(await refused({ secret: "0".repeat(64) })).toBe("token_wrong");
+    expect(await refused({ proof: "0".repeat(128) })).toBe("token_wrong");
     expect(await refused({ mesh: "psmother" })).toBe("mesh_wrong");
     expect(await refused({ clockMs: Date.now() - 3_600_000 })).toBe("clock_skewed");
     expect(await refused({ version: meshVersion + 1 })).toBe("version_unfit");
-    expect(await refused({ secret: "0".repeat(64) }, true)).toBe("token_wrong");
+    expect(await refused({ proof: "0".repeat(128) }, true)).toBe("token_wrong");
     expect(one.session.replica.appliedIndex).toBe(appliedIndex);
     expect(receipts(one, "cluster.refused")).toHaveLength(4);
     // The probe of one who would come in changes nothing either.
@@ -159,7 +166,7 @@ describe("C-1 admission", () => {
     expect(one.session.replica.appliedIndex).toBe(appliedIndex);
     const other = (changes: Partial<Newcomer>) =>
       codeOf(desk.admit(newcomerOf(two, one, changes), false, signal));
-    expect(await other({ secret: "0".repeat(64) })).toBe("token_wrong");
+    expect(await other({ proof: "0".repeat(128) })).toBe("token_wrong");
     expect(await other({ key: thief.key })).toBe("token_used");
     expect(await codeOf(desk.admit(newcomerOf(thief, one), false, signal))).toBe("token_used");
   });
