@@ -46,7 +46,7 @@ describe("C-5 C-6 an operator's commands", () => {
   );
 
   test(
-    "C-6 a member leaves for good and comes back with a token; the founder cannot leave",
+    "C-6 a member leaves for good and comes back with a token; the last owner cannot leave",
     async () => {
       await using one = new Member("one");
       await using two = new Member("two");

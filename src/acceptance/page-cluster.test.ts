@@ -136,7 +136,7 @@ describe.skipIf(maySkipBrowser())(
           /^2 nodes, coordinator psn\w+; this node's links: 1 connected/,
         );
         expect(facts.map(({ buttons }) => buttons)).toEqual([1, 0]);
-        expect(second!.join).toContain("Join lines are made on the node that founded the mesh");
+        expect(second!.join).toContain("Join lines are made on an owner of the mesh");
       },
       timeoutMs,
     );
@@ -317,7 +317,7 @@ describe.skipIf(maySkipBrowser())(
       await self!.click();
       await page.getByRole("heading", { level: 1, name: /^Member psn/ }).waitFor();
       expect(await link.getAttribute("aria-current")).toBe("page");
-      // The founder is drained at most, never evicted.
+      // An owner is drained at most, never evicted.
       await page.getByRole("button", { name: "Drain…" }).waitFor();
       expect(await page.getByRole("button", { name: "Evict…" }).count()).toBe(0);
       await page.goBack();

@@ -18,7 +18,8 @@ const text = await Bun.file(`${import.meta.dir}/../../docs/CLUSTER.md`).text();
 const lines = text
   .split("\n")
   .filter((line) => line.startsWith("    psionic "))
-  .map((line) => line.trim().replace(/ +#.*$/, ""));
+  .map((line) => line.trim().replace(/ +#.*$/, ""))
+  .map((line) => line.replace("DIGEST", "0".repeat(64)));
 
 test.each(lines)("C-1 `%s` is a command", (line) => {
   const [, ...argv] = line.match(/"[^"]*"|\S+/g)!.map((word) => word.replaceAll('"', ""));

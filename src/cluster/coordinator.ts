@@ -64,6 +64,11 @@ export class Coordinator {
         message: `${from} asks in the name of ${request.author}`,
         hint: "A node asks for itself alone.",
       });
+    if (request.command.kind === "mesh-recovered")
+      return this.#deny(from, ticket, "scope_lacking", {
+        message: "a mesh is recovered in the log of one node, not by asking for it",
+        hint: "`psionic cluster recover` does it, where the deciders are lost for good.",
+      });
     const event = this.#stamped(request);
     const judged = core.role === "leader" ? this.#parts.judge(event) : null;
     if (judged === "hand-over")

@@ -88,6 +88,8 @@ const found = v.strictObject({
 });
 /** Who may make tokens, evict and set what the mesh is. */
 const own = v.strictObject({ kind: v.literal("owner-set"), node: name, isOwner: v.boolean() });
+/** Written by `cluster recover` alone, into the log of the one node that goes on: it is an owner from here on. */
+const recover = v.strictObject({ kind: v.literal("mesh-recovered"), node: name });
 const createToken = v.strictObject({
   kind: v.literal("token-created"),
   ...{
@@ -158,7 +160,7 @@ const pose = v.strictObject({
 const command = v.variant("kind", [
   ...([found, createToken, revokeToken, admit, ready, drain, leave, offline, evict] as const),
   ...([seeEpoch, renew, expire, order, configure, measureLink, measureNode] as const),
-  ...([hold, describe, pose, label, own] as const),
+  ...([hold, describe, pose, label, own, recover] as const),
 ]);
 export type Command = v.InferOutput<typeof command>;
 export type Kind = Command["kind"];

@@ -2,7 +2,6 @@ import { labelMaximum, memberMaximum } from "./bounds.ts";
 import { deny } from "./deny.ts";
 import type { CommandOf } from "./event.ts";
 import { withElement } from "./list.ts";
-import { requireNotOwner } from "./owners.ts";
 import { isLive, type Member, type MemberStanding, type MeshState } from "./state.ts";
 
 export function memberOf({ members }: MeshState, node: string): Member | undefined {
@@ -98,6 +97,18 @@ export function evict(state: MeshState, { node }: CommandOf<"node-evicted">): Me
   const member = liveMember(state, node);
   requireNotOwner(state, node);
   return withoutHoldings(withStanding(state, member, "evicted"), node);
+}
+
+/** Owners neither leave nor are evicted: a mesh without one could never change again. */
+function requireNotOwner({ owners }: MeshState, node: string): void {
+  if (!owners.includes(node)) return;
+  deny(
+    "member_standing_wrong",
+    `${node} is an owner of this mesh`,
+    owners.length === 1
+      ? "Make another node an owner, then take that from this one: `psionic node own NODE`."
+      : "Take that from it first: `psionic node own NODE --no` on an owner.",
+  );
 }
 
 /** Of one that was never ready, or drains, once its time is over. Who is ready has a lease instead. */

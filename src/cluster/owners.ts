@@ -22,14 +22,9 @@ export function setOwner(state: MeshState, { node, isOwner }: CommandOf<"owner-s
   return { ...state, owners: [...owners, node].toSorted() };
 }
 
-/** Owners neither leave nor are evicted: a mesh without one could never change again. */
-export function requireNotOwner({ owners }: MeshState, node: string): void {
-  if (!owners.includes(node)) return;
-  deny(
-    "member_standing_wrong",
-    `${node} is an owner of this mesh`,
-    owners.length === 1
-      ? "Make another node an owner, then take that from this one: `psionic node own NODE`."
-      : "Take that from it first: `psionic node own NODE --no` on an owner.",
-  );
+/** The one that went on when the deciders were lost owns the mesh, whoever owned it before. */
+export function recover(state: MeshState, { node }: CommandOf<"mesh-recovered">): MeshState {
+  liveMember(state, node);
+  const others = state.owners.filter((each) => each !== node).slice(0, ownerMaximum - 1);
+  return { ...state, owners: [...others, node].toSorted() };
 }

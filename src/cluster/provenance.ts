@@ -48,6 +48,7 @@ function subjectOf(command: Command): string | null {
     case "lease-expired":
     case "node-labelled":
     case "owner-set":
+    case "mesh-recovered":
       return `member ${command.node}`;
     case "configuration-set":
       return "configuration";

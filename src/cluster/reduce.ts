@@ -5,7 +5,7 @@ import { hold, measureLink, measureNode } from "./facts.ts";
 import { expire, renew } from "./leases.ts";
 import { drain, evict, label, leave, offline, ready, seeEpoch } from "./members.ts";
 import { giveOrder, withFence } from "./orders.ts";
-import { setOwner } from "./owners.ts";
+import { recover, setOwner } from "./owners.ts";
 import { describeMesh, pose } from "./posture.ts";
 import { withProvenance } from "./provenance.ts";
 import { requireScope } from "./scope.ts";
@@ -76,5 +76,7 @@ function carryOut(state: MeshState, { command, author }: Event): MeshState {
       return pose(state, command);
     case "owner-set":
       return setOwner(state, command);
+    case "mesh-recovered":
+      return recover(state, command);
   }
 }

@@ -26,6 +26,7 @@ const allowed = {
   "manifest-set": ["owner"],
   "posture-set": ["owner"],
   "owner-set": ["owner"],
+  "mesh-recovered": ["self"],
 } as const satisfies Record<Kind, readonly Scope[]>;
 
 /** Refuses an event whose author may not ask for it in the capacity it names. */

@@ -34,7 +34,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ "artifact/verify": "owner", "artifact/gc": "owner", "artifact/remove": "owner" },
   ...{ "token/create": "owner", "token/revoke": "owner" },
   ...{ "node/drain": "owner", "node/evict": "owner", "node/label": "owner" },
-  "node/own": "owner",
+  ...{ "node/own": "owner", "cluster/recover": "local" },
   ...{ "cluster/verify": "owner", "cluster/snapshot": "owner", "cluster/leave": "owner" },
   ...{ "cluster/configure": "owner", "cluster/describe": "owner", "cluster/posture": "owner" },
   ...{ demo: "owner", init: "owner", bench: "owner", doctor: "owner", runtime: "owner" },

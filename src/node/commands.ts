@@ -40,6 +40,7 @@ import "#src/cluster/cluster-snapshot.command.ts";
 import "#src/cluster/cluster-describe.command.ts";
 import "#src/cluster/cluster-settings.command.ts";
 import "#src/cluster/cluster-leave.command.ts";
+import "./cluster/recover.command.ts";
 import "#src/cluster/cluster-residency.command.ts";
 import "./cluster/admit.command.ts";
 import "#src/bench/bench.command.ts";

@@ -104,6 +104,18 @@ export const clusterCodes = {
     false,
     "A mesh has at least one owner, and the node is the only one. Make another node an owner first: `psionic node own NODE`.",
   ),
+  recovery_unneeded: entry(
+    14,
+    409,
+    false,
+    "The node decides alone already, or was never in a mesh: starting it is all it takes.",
+  ),
+  recovery_unfit: entry(
+    14,
+    409,
+    false,
+    "The node cannot go on alone with the mesh: it is no member of it as far as its log says, or has not the role coordinator. Recover on another one that is left.",
+  ),
   lease_absent: entry(
     16,
     409,
