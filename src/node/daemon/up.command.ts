@@ -1,13 +1,18 @@
 import * as v from "valibot";
-import type { CommandContext, Screen } from "#src/command/define.ts";
+import type { CommandContext, Screen, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { parseAddress } from "#src/peer/address.ts";
 import type { JoinLine } from "./control.ts";
 import { type DaemonFile, findRunningDaemon } from "./daemon-file.ts";
 import { checkHost, daemonOptions, type DaemonRequest, wordsOf } from "./daemon-options.ts";
 import { isLoopback, pageLink } from "./page-link.ts";
+import { MeshBook } from "../cluster/mesh-book.ts";
 import { meshSummary, summarizeMesh } from "./mesh-line.ts";
 import { joinFacts, joinLineOf } from "./join-facts.ts";
+
+/** How long a node that starts may take to hear who leads its mesh. */
+const leaderPatienceMs = 2_000;
+const leaderLookMs = 50;
 
 const result = v.object({
   state: v.picklist(["running", "started", "stopped"]),
@@ -23,6 +28,8 @@ const result = v.object({
   addresses: v.array(v.string()),
   /** How the mesh stands where there is no such line; null where there is one, or nobody asked. */
   mesh: v.nullable(meshSummary),
+  /** The address named for the door at an earlier start, where this machine does not have it now. */
+  lostHost: v.nullable(v.string()),
   /** Options that were given and that the daemon that runs was not started with. */
   unheeded: v.array(v.string()),
   socket: v.string(),
@@ -83,6 +90,12 @@ defineCommand({
         screen.note(`it runs without ${words}: psionic down, then psionic up --detach ${words}`);
       }
       show(screen, facts);
+      if (facts.lostHost !== null) {
+        screen.note(
+          `this machine does not have the address ${facts.lostHost}: no other reaches it.`,
+        );
+        screen.note("psionic down, then psionic up --detach --peer-host ADDRESS");
+      }
       if (facts.mesh !== null && facts.mesh.memberCount > 1 && facts.mesh.leader === null)
         screen.note("nobody leads the mesh yet: psionic cluster status says who is missing");
     },
@@ -101,12 +114,12 @@ function show(screen: Screen, { page, url, join, joinPlace, addresses }: Result)
 }
 
 /** Where a running daemon is reached by others is not changed by asking again. */
-function unheededOf({ peerHost, peerPort }: DaemonRequest, { peer }: DaemonFile): string[] {
-  const door = peer === undefined ? null : parseAddress(peer.address);
+function unheededOf({ peerHost, peerPort }: DaemonRequest, file: DaemonFile): string[] {
+  const door = file.peer === undefined ? null : parseAddress(file.peer.address);
   const hasPort = peerPort === undefined || peerPort === 0 || door?.port === peerPort;
-  const bare = peerHost?.replace(/^\[(.*)\]$/, "$1");
+  const hasHost = peerHost === undefined || (door !== null && isAt(peerHost, file));
   return [
-    ...(bare === undefined || door?.host === bare ? [] : [`--peer-host ${bare}`]),
+    ...(hasHost ? [] : [`--peer-host ${peerHost}`]),
     ...(hasPort ? [] : [`--peer-port ${peerPort}`]),
   ];
 }
@@ -121,8 +134,28 @@ async function readyState(
 ): Promise<Result> {
   const { services, signal } = context;
   const join = await joinLineOf(file, signal);
-  const mesh = join === null ? await summarizeMesh(services, file, signal) : null;
-  return { ...stateOf(state, file, context, join), mesh };
+  const mesh = join === null ? await settledMesh(services, file, signal) : null;
+  const named = new MeshBook(services.store).doorHost();
+  const lostHost = named === null || isAt(named, file) ? null : named;
+  return { ...stateOf(state, file, context, join), mesh, lostHost };
+}
+
+/** A node that has just started needs a moment to hear who leads. */
+async function settledMesh(services: Services, file: DaemonFile, signal: AbortSignal) {
+  const { clock } = services;
+  const deadlineMs = clock.monotonicMs() + leaderPatienceMs;
+  for (;;) {
+    const mesh = await summarizeMesh(services, file, signal);
+    const isSettled = mesh === null || mesh.memberCount === 1 || mesh.leader !== null;
+    if (isSettled || mesh.taking === "out" || clock.monotonicMs() > deadlineMs) return mesh;
+    await clock.sleep(leaderLookMs, signal);
+  }
+}
+
+/** Whether a daemon's door is at the address that was named; one without a door is at any. */
+function isAt(host: string, { peer }: DaemonFile): boolean {
+  const bare = host.replace(/^\[(.*)\]$/, "$1");
+  return peer === undefined || parseAddress(peer.address).host === bare;
 }
 
 function stateOf(
@@ -141,6 +174,7 @@ function stateOf(
     page,
     ...joinFacts(join),
     mesh: null,
+    lostHost: null,
     unheeded: [],
     socket,
     home: home.root,
