@@ -28,3 +28,5 @@ export const nameMaximum = 64;
 export const textMaximum = 256;
 /** Any duration: a year. */
 export const durationMaximumMs = 31_536_000_000;
+/** Any time: the end of the year 9999. What is added to it stays exact and can be shown. */
+export const timeMaximumMs = 253_402_300_799_999;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import * as v from "valibot";
 import { digestBytes } from "#src/codec/digest.ts";
 import { proveAdmission } from "./admission-proof.ts";
+import { timeMaximumMs } from "./bounds.ts";
 import type { Command, Scope } from "./event.ts";
 import {
   admission,
@@ -13,7 +15,9 @@ import {
   TestMesh,
   tokenCommand,
 } from "./mesh.fixture.ts";
+import { MeshFold } from "./mesh-fold.ts";
 import { driftOf } from "./posture.ts";
+import { stateSchema } from "./state-schema.ts";
 import { defaultConfiguration, residencyDigest, topologyDigest } from "./state.ts";
 
 const hourMs = 3_600_000;
@@ -43,6 +47,18 @@ describe("C-1 joining", () => {
     expect(mesh.codeOf("b", "membership", { ...own, secret } as never)).toBe("event_malformed");
     mesh.ask("a", "owner", { kind: "node-evicted", node: "c", reason: "a test" });
     expect(mesh.codeOf("b", "membership", { ...seen, epoch: 2 })).toBe("token_wrong");
+  });
+
+  test("C-3 a leader's clock beyond all times moves nothing, and the mesh goes on with the next", () => {
+    const mesh = foundedMesh(true);
+    for (const wrong of [Number.MAX_SAFE_INTEGER, timeMaximumMs + 1]) {
+      mesh.timeMs = wrong;
+      expect(mesh.codeOf("b", "self", readiness("b", 2))).toBe("event_malformed");
+    }
+    mesh.timeMs = timeMaximumMs;
+    expect(mesh.codeOf("b", "self", readiness("b", 2))).toBe("done");
+    expect(v.is(stateSchema, mesh.state)).toBe(true);
+    expect(new MeshFold().accepts(mesh.fold.save())).toBe(true);
   });
 
   test("C-1 a reusable token admits several", () => {

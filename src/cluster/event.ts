@@ -7,6 +7,7 @@ import {
   placeMaximum,
   placeTextMaximum,
   textMaximum,
+  timeMaximumMs,
 } from "./bounds.ts";
 
 /**
@@ -179,7 +180,7 @@ export type Request = v.InferOutput<typeof requestSchema>;
 /** What stands in the log. `timeMs` is the leader's clock, the only one that the state knows. */
 export const eventSchema = v.strictObject({
   ...requestSchema.entries,
-  timeMs: count,
+  timeMs: whole(timeMaximumMs),
   term: count,
 });
 export type Event = v.InferOutput<typeof eventSchema>;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Fold } from "#src/log/fold.ts";
+import type { JsonObject } from "#src/peer/signed-document.ts";
 import { MeshFold } from "./mesh-fold.ts";
 import { ClusterNode } from "./node.ts";
 import { sessionMaximum, startOf } from "./node.fixture.ts";
@@ -62,14 +63,44 @@ const message = fc.oneof(
   }),
   fc.record({ ...head, kind: fc.constant("elect-now") }),
 );
+/** What is said beside the log, in bodies of their kinds. */
+const ticket = number;
+const outcome = fc.oneof(
+  fc.record({ kind: fc.constant("done"), index: number, result: fc.oneof(fc.json(), payload) }),
+  fc.record({ kind: fc.constant("uncertain"), leader: id }),
+  fc.record({ kind: fc.constant("refused"), reason: fc.constant("busy"), leader: id }),
+);
+const beside = fc.oneof(
+  fc.record({
+    kind: fc.constant("submit"),
+    body: fc.record({
+      ...{ ticket, request: fc.constant(null) },
+      session: fc.oneof(fc.constant(null), fc.record({ id: number, number })),
+    }),
+  }),
+  fc.record({ kind: fc.constant("read"), body: fc.record({ ticket }) }),
+  fc.record({ kind: fc.constant("outcome"), body: fc.record({ ticket, outcome }) }),
+);
+const said = fc.oneof(
+  { weight: 4, arbitrary: message.map((each) => ({ kind: "log", body: { message: each } })) },
+  { weight: 1, arbitrary: beside },
+);
 const step = fc.oneof(
-  { weight: 4, arbitrary: message.map((said) => ({ ticks: 0, from: said.from, said })) },
-  { weight: 1, arbitrary: fc.nat(25).map((ticks) => ({ ticks, from: "", said: null })) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(said, head.from).map(([{ kind, body }, other]) => ({
+      ...{ ticks: 0, kind, body },
+      from: "message" in body ? body.message.from : other,
+    })),
+  },
+  { weight: 1, arbitrary: fc.nat(25).map((ticks) => ({ ticks, kind: "", body: {}, from: "" })) },
 );
 
 test("C-2 C-4 no word of another node brings an assertion about", () => {
   let takenCount = 0;
-  const run = (steps: readonly { ticks: number; from: string; said: object | null }[]) => {
+  const run = (
+    steps: readonly { ticks: number; kind: string; body: JsonObject; from: string }[],
+  ) => {
     const node = new ClusterNode(
       {
         ...{ id: "a", draw: () => 0.5, meaning: new MeshFold(), sessionMaximum },
@@ -78,13 +109,15 @@ test("C-2 C-4 no word of another node brings an assertion about", () => {
       },
       startOf(["a", "b", "c"]),
     );
+    // A command and a read of its own are under way, whose answers others make up.
+    node.step({ kind: "sync", request: 1, patienceTicks: 50 });
     const feed = (input: Parameters<ClusterNode["step"]>[0]) => {
       for (const effect of node.step(input))
         if (effect.kind === "store") feed({ kind: "stored", token: effect.token });
     };
-    for (const { ticks, from, said } of steps) {
+    for (const { ticks, kind, body, from } of steps) {
       for (let count = ticks; count > 0; count--) feed({ kind: "tick" });
-      const message = said === null ? null : readNodeMessage("log", { message: said });
+      const message = readNodeMessage(kind, body);
       if (message === null) continue;
       const { refusedCount } = node;
       feed({ kind: "heard", from, message });

@@ -136,6 +136,7 @@ describe("C-2 C-3 what a member says of the log ends no honest node", () => {
       say(make());
       expect(one.session.replica.hasFailed).toBe(false);
       expect(stateText(one.session.state)).toBe(state);
+      expect(one.session.unsoundCount).toBe(1);
       await expectAlive();
       expect(one.session.state).toMatchObject({ mesh, founder });
       await one.stop();

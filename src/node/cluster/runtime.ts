@@ -171,7 +171,10 @@ export class ClusterRuntime implements ClusterService {
 
   /** Messages of others that were refused, by code. */
   refusedMessages(): Readonly<Record<string, number>> {
-    return this.#links?.refusals() ?? {};
+    const counts = this.#links?.refusals() ?? {};
+    const unsound = this.#session?.unsoundCount ?? 0;
+    if (unsound === 0) return counts;
+    return { ...counts, envelope_malformed: (counts["envelope_malformed"] ?? 0) + unsound };
   }
 
   standing(): ClusterStanding {

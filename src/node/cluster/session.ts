@@ -24,6 +24,7 @@ import { MemberWords, type NodeMeasure, type Word } from "./member-words.ts";
 import type { ClusterRecords } from "./records.ts";
 import { refusalOf } from "./refusal-of.ts";
 import { ToldOut } from "./told-out.ts";
+import { UnsoundWords } from "./unsound-words.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 const log = getLogger(["psionic", "cluster"]);
@@ -73,6 +74,7 @@ export class MeshSession {
   #failure: unknown = null;
   #isHealing = false;
   readonly #toldOut = new ToldOut();
+  readonly #unsound = new UnsoundWords();
   readonly #watchers = new Set<() => void>();
 
   private constructor(readonly parts: SessionParts) {
@@ -109,8 +111,10 @@ export class MeshSession {
     const handlers: LinkHandlers = {
       message(from, kind, body) {
         const message = readNodeMessage(kind, body);
-        if (message === null) log.debug("a {kind} of {from} is not understood", { kind, from });
-        else session.#engine.feed({ kind: "heard", from: from.node, message });
+        const { refusedCount } = session.#engine.node;
+        if (message !== null) session.#engine.feed({ kind: "heard", from: from.node, message });
+        const isTaken = message !== null && session.#engine.node.refusedCount === refusedCount;
+        if (!isTaken) session.#unsound.add(from.node, parts.services.clock.monotonicMs());
       },
       reached(node, isReached) {
         session.#notify();
@@ -143,6 +147,10 @@ export class MeshSession {
   /** What the links are, for the door that hands connections in. */
   get openedLinks(): Links | null {
     return this.#links;
+  }
+  /** What members said that was not taken: no node says it that keeps to the protocol. */
+  get unsoundCount(): number {
+    return this.#unsound.count;
   }
   /** True once the state is as new as what was known before. */
   get isBelieved(): boolean {
