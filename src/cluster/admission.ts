@@ -10,7 +10,7 @@ export function found(
   { mesh, node, key, roles, epoch, version, founding, contact }: CommandOf<"mesh-founded">,
 ): MeshState {
   if (state.mesh !== "")
-    deny("mesh_wrong", `This log is that of the mesh ${state.mesh}`, "Found one in another home.");
+    deny("mesh_wrong", `this log is that of the mesh ${state.mesh}`, "found one in another home");
   const { timeMs: sinceMs } = state;
   const facts = { node, key, contact, roles, epoch, labels: [] } as const;
   const founder = { ...facts, token: null, sinceMs, standing: "joining" } as const;
@@ -42,19 +42,19 @@ function requireFit(
   newcomer: CommandOf<"node-admitted">,
 ): void {
   if (newcomer.mesh !== mesh)
-    deny("mesh_wrong", `This is the mesh ${mesh}, not ${newcomer.mesh}`, "Use its own join line.");
+    deny("mesh_wrong", `this is the mesh ${mesh}, not ${newcomer.mesh}`, "use its own join line");
   if (newcomer.version !== version)
     deny(
       "version_unfit",
-      `The mesh speaks version ${version}, the newcomer ${newcomer.version}`,
-      "Install the program that the mesh runs.",
+      `the mesh speaks version ${version}, the newcomer ${newcomer.version}`,
+      "install the program that the mesh runs",
     );
   const apartMs = Math.abs(newcomer.clockMs - timeMs);
   if (apartMs > skewMs)
     deny(
       "clock_skewed",
-      `The clocks are ${apartMs} ms apart; ${skewMs} are allowed`,
-      "Set the newcomer's clock, best by NTP.",
+      `the clocks are ${apartMs} ms apart; ${skewMs} are allowed`,
+      "set the newcomer's clock, best by NTP",
     );
 }
 
@@ -66,13 +66,13 @@ function requireOwnId(state: MeshState, { node, epoch }: CommandOf<"node-admitte
     deny(
       "node_duplicate",
       `${node} is a member already`,
-      "If it is this machine, start it without joining; a copied home needs an identity of its own.",
+      "if it is this machine, start it without joining; a copied home needs an identity of its own",
     );
   if (epoch <= known.epoch)
     deny(
       "epoch_stale",
       `${node} was here until epoch ${known.epoch}, and comes in epoch ${epoch}`,
-      "Its home was restored from an old copy: start it anew until its epoch is higher.",
+      "its home was restored from an old copy: start it anew until its epoch is higher",
     );
 }
 
@@ -86,9 +86,9 @@ function requireDescribed(
     deny(
       "manifest_outside",
       `${node} does not stand so in the operator's manifest`,
-      "Add it there, with its key and roles.",
+      "add it there, with its key and roles",
     );
   const missing = posture.claims.filter((claim) => !claims.includes(claim));
   if (missing.length > 0)
-    deny("claims_missing", `The newcomer lacks ${missing.join(", ")}`, "Have it attested first.");
+    deny("claims_missing", `the newcomer lacks ${missing.join(", ")}`, "have it attested first");
 }

@@ -9,8 +9,8 @@ export function configure(
   if (!isOrdered(configuration))
     deny(
       "configuration_unfit",
-      "The durations do not follow each other: interval < stale < expiry <= lease",
-      "A node is suspected before it is given up, after it missed several heartbeats.",
+      "the durations do not follow each other: interval < stale < expiry <= lease",
+      "a node is suspected before it is given up, after it missed several heartbeats",
     );
   return { ...state, configuration };
 }

@@ -62,12 +62,12 @@ export class Coordinator {
     if (request.author !== from && flaw !== "author-unchecked")
       return this.#deny(from, ticket, "scope_lacking", {
         message: `${from} asks in the name of ${request.author}`,
-        hint: "A node asks for itself alone.",
+        hint: "a node asks for itself alone",
       });
     if (request.command.kind === "mesh-recovered")
       return this.#deny(from, ticket, "scope_lacking", {
         message: "a mesh is recovered in the log of one node, not by asking for it",
-        hint: "`psionic cluster recover` does it, where the deciders are lost for good.",
+        hint: "`psionic cluster recover` does it, where the deciders are lost for good",
       });
     const event = this.#stamped(request);
     const judged = core.role === "leader" ? this.#parts.judge(event) : null;
@@ -80,8 +80,8 @@ export class Coordinator {
     const body = canonicalText(event);
     if (body.length > bodyMaximum)
       return this.#deny(from, ticket, "event_malformed", {
-        message: `The command has ${body.length} characters; ${bodyMaximum} are allowed`,
-        hint: "Ask for less at once.",
+        message: `the command has ${body.length} characters; ${bodyMaximum} are allowed`,
+        hint: "ask for less at once",
       });
     const { id, number } = session;
     this.#take(from, ticket, { kind: "command", session: id, number, body });

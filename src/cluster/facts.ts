@@ -15,7 +15,7 @@ export function measureLink(state: MeshState, link: CommandOf<"link-measured">):
   liveMember(state, link.to);
   const links = withElement(state.links, linkName, { ...link, atMs: state.timeMs });
   if (links.length > linkMaximum)
-    deny("mesh_full", `${linkMaximum} links are known`, "Measure fewer of them.");
+    deny("mesh_full", `${linkMaximum} links are known`, "measure fewer of them");
   return { ...state, links };
 }
 
@@ -37,6 +37,6 @@ export function hold(
   const rest = state.residency.filter((each) => each.blob !== blob);
   if (holders.length === 0) return { ...state, residency: rest };
   if (holders.length > holderMaximum || rest.length >= blobMaximum)
-    deny("mesh_full", "As many holders or blobs are known as may be", "Holders enough are known.");
+    deny("mesh_full", "as many holders or blobs are known as may be", "holders enough are known");
   return { ...state, residency: withElement(rest, (each) => each.blob, { blob, holders }) };
 }

@@ -12,7 +12,7 @@ export function renew(state: MeshState, { node, epoch }: CommandOf<"lease-renewe
     deny(
       "member_standing_wrong",
       `${node} is ${member.standing}`,
-      "It says that it is ready first.",
+      "it says that it is ready first",
     );
   const untilMs = state.timeMs + state.configuration.leaseMs;
   const leases = withElement(state.leases, (lease) => lease.node, { node, untilMs });
@@ -24,8 +24,8 @@ export function expire(state: MeshState, { node }: CommandOf<"lease-expired">): 
   const member = liveMember(state, node);
   const lease = state.leases.find((each) => each.node === node);
   if (lease === undefined)
-    return deny("lease_absent", `${node} has no lease`, "There is nothing to end.");
+    return deny("lease_absent", `${node} has no lease`, "there is nothing to end");
   if (state.timeMs < lease.untilMs)
-    deny("lease_live", `${node} has until ${lease.untilMs}`, "Wait until it has run out.");
+    deny("lease_live", `${node} has until ${lease.untilMs}`, "wait until it has run out");
   return withoutLease(withStanding(state, member, "offline"), node);
 }

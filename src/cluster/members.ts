@@ -15,7 +15,7 @@ export function liveMember(state: MeshState, node: string): Member {
   return deny(
     "member_unknown",
     `${node} is not a member of this mesh`,
-    "It joins with a token of its own.",
+    "it joins with a token of its own",
   );
 }
 
@@ -25,7 +25,7 @@ export function withMember(state: MeshState, member: Member): MeshState {
   if (members.length >= memberMaximum && memberOf(state, member.node) === undefined) {
     const gone = members.filter(({ standing }) => standing === "left");
     if (gone.length === 0)
-      deny("mesh_full", `The mesh has ${memberMaximum} nodes`, "Found another mesh.");
+      deny("mesh_full", `the mesh has ${memberMaximum} nodes`, "found another mesh");
     const oldest = gone.reduce((a, b) => (b.sinceMs < a.sinceMs ? b : a));
     members = members.filter((each) => each !== oldest);
   }
@@ -64,7 +64,7 @@ export function requireEpoch({ node, epoch: known }: Member, epoch: number): voi
   deny(
     "epoch_stale",
     `${node} was seen in epoch ${known}, and this is of epoch ${epoch}`,
-    "Two processes run with one identity, or a home was restored from an old copy: end the other.",
+    "two processes run with one identity, or a home was restored from an old copy: end the other",
   );
 }
 
@@ -81,7 +81,7 @@ export function ready(state: MeshState, command: CommandOf<"node-ready">): MeshS
 export function drain(state: MeshState, { node }: CommandOf<"node-draining">): MeshState {
   const member = liveMember(state, node);
   if (member.standing !== "ready")
-    deny("member_standing_wrong", `${node} is ${member.standing}`, "Only who is ready can drain.");
+    deny("member_standing_wrong", `${node} is ${member.standing}`, "only who is ready can drain");
   return withoutLease(withStanding(state, member, "draining"), node);
 }
 
@@ -106,8 +106,8 @@ function requireNotOwner({ owners }: MeshState, node: string): void {
     "member_standing_wrong",
     `${node} is an owner of this mesh`,
     owners.length === 1
-      ? "Make another node an owner, then take that from this one: `psionic node own NODE`."
-      : "Take that from it first: `psionic node own NODE --no` on an owner.",
+      ? "make another node an owner, then take that from this one: `psionic node own NODE`"
+      : "take that from it first: `psionic node own NODE --no` on an owner",
   );
 }
 
@@ -116,10 +116,10 @@ export function offline(state: MeshState, { node }: CommandOf<"node-offline">): 
   const member = liveMember(state, node);
   const { drainMs, expiryMs } = state.configuration;
   if (member.standing !== "joining" && member.standing !== "draining")
-    deny("member_standing_wrong", `${node} is ${member.standing}`, "Leases end who is ready.");
+    deny("member_standing_wrong", `${node} is ${member.standing}`, "leases end who is ready");
   const untilMs = member.sinceMs + (member.standing === "draining" ? drainMs : expiryMs);
   if (state.timeMs < untilMs)
-    deny("lease_live", `${node} has until ${untilMs}, and it is ${state.timeMs}`, "Wait for it.");
+    deny("lease_live", `${node} has until ${untilMs}, and it is ${state.timeMs}`, "wait for it");
   return withStanding(state, member, "offline");
 }
 
@@ -137,7 +137,7 @@ export function label(
   const member = liveMember(state, node);
   const others = member.labels.filter((each) => each.label !== name);
   if (value !== "" && others.length >= labelMaximum)
-    deny("mesh_full", `${node} has ${labelMaximum} labels`, "Take one away first.");
+    deny("mesh_full", `${node} has ${labelMaximum} labels`, "take one away first");
   const added = { label: name, value };
   const labels = value === "" ? others : withElement(others, (each) => each.label, added);
   return withMember(state, { ...member, labels });

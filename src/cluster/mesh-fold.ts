@@ -64,7 +64,7 @@ export class MeshFold implements Meaning {
   #outcome(event: Event | null): MeshOutcome {
     if (event === null) {
       const message = "the event is not understood";
-      return { refused: "event_malformed", message, hint: "Its author is of another version." };
+      return { refused: "event_malformed", message, hint: "its author is of another version" };
     }
     // Time passes, and terms do, whatever becomes of the event.
     this.#state = atTimeOf(this.#state, event);

@@ -19,14 +19,14 @@ export function withFence(state: MeshState, fence: Fence): MeshState {
   if (isDeposed || (newest !== null && compareFences(fence, newest) < 0))
     deny(
       "fence_stale",
-      `The order is of term ${fence.term} at ${fence.index}; newer ones are known`,
-      "Whoever gave it coordinates no more. Ask the present coordinator.",
+      `the order is of term ${fence.term} at ${fence.index}; newer ones are known`,
+      "whoever gave it coordinates no more; ask the present coordinator",
     );
   if (fence.authority !== authorityDigest(state))
     deny(
       "fence_stale",
-      "Since the order was given, others may give orders",
-      "The coordinator gives it anew, if it still is one.",
+      "since the order was given, others may give orders",
+      "the coordinator gives it anew, if it still is one",
     );
   return { ...state, fence };
 }

@@ -13,12 +13,12 @@ export function setOwner(state: MeshState, { node, isOwner }: CommandOf<"owner-s
   }
   if (!isOwner) {
     if (owners.length === 1)
-      deny("owner_last", `${node} is the only owner of this mesh`, "Make another one first.");
+      deny("owner_last", `${node} is the only owner of this mesh`, "make another one first");
     return { ...state, owners: owners.filter((each) => each !== node) };
   }
   liveMember(state, node);
   if (owners.length >= ownerMaximum)
-    deny("mesh_full", `The mesh has ${ownerMaximum} owners`, "Take that from another first.");
+    deny("mesh_full", `the mesh has ${ownerMaximum} owners`, "take that from another first");
   return { ...state, owners: [...owners, node].toSorted() };
 }
 

@@ -49,11 +49,11 @@ function denial(node: string, isAlone: boolean): PartingDenial {
     return {
       code,
       message: `${node} decides alone, and no other ready coordinator answers that could take over`,
-      hint: "Have another node with the role coordinator join, or start the one that is down.",
+      hint: "have another node with the role coordinator join, or start the one that is down",
     };
   return {
     code,
     message: `without ${node} not half of the others who decide would answer, and nothing could be decided`,
-    hint: "Start those that are down, or take out first who is lost; `psionic cluster status` names them.",
+    hint: "start those that are down, or take out first who is lost; `psionic cluster status` names them",
   };
 }

@@ -8,7 +8,7 @@ export function describeMesh(state: MeshState, { manifest }: CommandOf<"manifest
   const nodes = manifest.nodes.toSorted((a, b) => (a.node < b.node ? -1 : 1));
   const twice = nodes.find(({ node }, place) => node === nodes[place + 1]?.node);
   if (twice !== undefined)
-    deny("manifest_outside", `${twice.node} stands twice in the manifest`, "Name each node once.");
+    deny("manifest_outside", `${twice.node} stands twice in the manifest`, "name each node once");
   const described = { nodes, policies: manifest.policies.toSorted() };
   return { ...state, manifest: { ...described, digest: digestJson(described) } };
 }
@@ -45,8 +45,8 @@ export function pose(
   if (name === "compute-market")
     deny(
       "compute_market_refused",
-      "Strangers' results are neither attested nor settled here, and nothing isolates their work",
-      "Say what it is: trusted-lan, configured-peers or attested-peers.",
+      "strangers' results are neither attested nor settled here, and nothing isolates their work",
+      "say what it is: trusted-lan, configured-peers or attested-peers",
     );
   if (name === "trusted-lan") return { ...state, posture };
   const drift = manifest === null ? null : driftOf(state, manifest);
@@ -54,9 +54,9 @@ export function pose(
     deny(
       "posture_unfounded",
       `${name} asks that a manifest names every member`,
-      "Set a manifest first, and evict who is not in it.",
+      "set a manifest first, and evict who is not in it",
     );
   if (name === "attested-peers" && claims.length === 0)
-    deny("posture_unfounded", "attested-peers asks for claims, and none is named", "Name one.");
+    deny("posture_unfounded", "attested-peers asks for claims, and none is named", "name one");
   return { ...state, posture };
 }

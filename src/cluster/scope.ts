@@ -36,16 +36,16 @@ export function requireScope(state: MeshState, { author, scope, command }: Event
     return deny(
       "scope_lacking",
       `${command.kind} is not asked for as ${scope}`,
-      `It is asked for as ${scopes.join(" or ")}.`,
+      `it is asked for as ${scopes.join(" or ")}`,
     );
   if (command.kind !== "mesh-founded" && state.mesh === "")
-    return deny("mesh_wrong", "No mesh is founded in this log", "Found it first.");
+    return deny("mesh_wrong", "no mesh is founded in this log", "found it first");
   if (command.kind !== "mesh-founded" && scope !== "owner") liveMember(state, author);
   if (hasScope(state, author, scope, command)) return;
   deny(
     "scope_lacking",
     `${author} does not act as ${scope} for ${command.kind}`,
-    "Have it asked for by who may.",
+    "have it asked for by who may",
   );
 }
 

@@ -143,9 +143,13 @@ defineCommand({
 async function doorOf(
   place: string,
   { peerHost, peers }: Pick<DaemonRequest, "peerHost" | "peers">,
-  { store }: Services,
+  { store, configuration }: Services,
 ): Promise<{ readonly peerHost?: string }> {
-  if (peerHost !== undefined || !peers || new MeshBook(store).doorHost() !== null) return {};
+  if (peerHost !== undefined || !peers) return {};
+  // What is configured for `up` is where the door will be at the next start.
+  const { peerHost: configured } = configuration.defaultsFor("up");
+  if (typeof configured === "string") return { peerHost: configured };
+  if (new MeshBook(store).doorHost() !== null) return {};
   const towards = await addressTowards(parseAddress(place));
   return towards === null ? {} : { peerHost: towards };
 }
