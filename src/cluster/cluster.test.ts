@@ -245,6 +245,14 @@ describe("C-4 orders", () => {
     expect(mesh.state.orders.map(({ fence }) => fence.index)).toEqual([9, 9]);
   });
 
+  test("C-4 a fence of a term that has not begun is refused, and makes no later order stale", () => {
+    const mesh = foundedMesh(true);
+    for (const term of [2, Number.MAX_SAFE_INTEGER])
+      expect(mesh.codeOf("a", "coordinator", order(mesh, { term }))).toBe("fence_stale");
+    mesh.term = 2;
+    expect(mesh.codeOf("a", "coordinator", order(mesh))).toBe("done");
+  });
+
   test("C-4 a deposed coordinator is refused even before its successor gave any order", () => {
     const mesh = foundedMesh(true);
     const old = order(mesh, { index: 50 });

@@ -69,6 +69,11 @@ export class Coordinator {
         message: "a mesh is recovered in the log of one node, not by asking for it",
         hint: "`psionic cluster recover` does it, where the deciders are lost for good",
       });
+    if ("fence" in request.command && from !== this.#parts.id)
+      return this.#deny(from, ticket, "scope_lacking", {
+        message: `${from} does not lead, and orders ${request.command.kind}`,
+        hint: "Who leads gives the orders.",
+      });
     const event = this.#stamped(request);
     const judged = core.role === "leader" ? this.#parts.judge(event) : null;
     if (judged === "hand-over")

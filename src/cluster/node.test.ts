@@ -5,6 +5,7 @@ import { queueMaximum } from "./lanes.ts";
 import { founding, readiness } from "./mesh.fixture.ts";
 import type { NodeMessage } from "./node-message.ts";
 import { Bus } from "./node.fixture.ts";
+import { authorityDigest } from "./state.ts";
 import { readAllowance, writeAllowance } from "./sender-allowance.ts";
 
 const labelled = (node: string, value: string): Command => ({
@@ -140,6 +141,16 @@ describe("C-3 commands go to whoever leads", () => {
     expect(bus.end(from, request)).toMatchObject({ kind: "done" });
     expect(bus.applied(from, "node-labelled").length).toBe(1);
   });
+});
+
+test("C-4 who does not lead gives no orders, with whatever fence", () => {
+  const bus = three();
+  const from = followerOf(bus);
+  const { mesh, replica } = bus.leader!.node;
+  const fence = { term: replica.core.term, index: 2 ** 50, authority: authorityDigest(mesh) };
+  const order = { kind: "order-given", order: "o", node: from, what: "x", fence } as const;
+  expect(bus.ask(from, "coordinator", order)).toMatchObject({ code: "scope_lacking", index: 0 });
+  expect(bus.leader!.node.mesh.fence).toBeNull();
 });
 
 describe("C-3 what one member may write", () => {

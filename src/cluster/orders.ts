@@ -10,12 +10,18 @@ export function compareFences(a: Fence, b: Fence): number {
 }
 
 /**
- * Takes a fence in, or refuses it: of an older term than any event's, older than another order's, or given
- * by an authority that is not the present one.
+ * Takes a fence in, or refuses it: of another term than the newest any event had, older than another order's, or
+ * given by an authority that is not the present one.
  */
 export function withFence(state: MeshState, fence: Fence): MeshState {
   const newest = state.fence;
   const isDeposed = fence.term < state.term;
+  if (fence.term > state.term)
+    deny(
+      "fence_stale",
+      `The order is of term ${fence.term}, which has not begun: it is ${state.term}`,
+      "Who leads gives its orders in its own term.",
+    );
   if (isDeposed || (newest !== null && compareFences(fence, newest) < 0))
     deny(
       "fence_stale",

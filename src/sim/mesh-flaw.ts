@@ -51,7 +51,10 @@ const flawedReducers: Readonly<Record<Exclude<MeshFlaw, "own-clock">, Reduce>> =
   },
   "fence-ignored": (state, event) => {
     if (!("fence" in event.command)) return reduce(state, event);
-    return { ...reduce({ ...state, fence: null, term: 0 }, event), term: state.term };
+    return {
+      ...reduce({ ...state, fence: null, term: event.command.fence.term }, event),
+      term: state.term,
+    };
   },
   "refused-join-stays": (state, event) => {
     try {
