@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./binary.ts";
 import { MachineNetwork, whyNoNetwork } from "./cluster-network.fixture.ts";
@@ -74,6 +74,8 @@ describe.skipIf(reason !== "")(`a network of machines inside of this one${reason
     const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe" });
     const { value } = await child.stdout.getReader().read();
     const left = JSON.parse(new TextDecoder().decode(value)) as { folder: string; pid: number };
+    // Only once the program itself runs it is bound to who started it.
+    await until("it sleeps", () => readFileSync(`/proc/${left.pid}/comm`, "utf8") === "sleep\n");
     child.kill("SIGKILL");
     await child.exited;
     await until("its processes die with it", () => !lives(left.pid));
