@@ -84,7 +84,7 @@ describe(`C-1 two machines${networkNote()}`, () => {
     for (const words of [
       "leads the mesh, term",
       "was admitted to the mesh",
-      `${lost} is not reached`,
+      `${String(lost)} is not reached`,
     ])
       expect(told).toContain(words);
     const { daemon } = await one.json("status");
