@@ -219,7 +219,7 @@ describe("C-6 C-11 settings and leaving", () => {
     expect(cluster.state().posture).toMatchObject({ posture: "attested-peers" });
   });
 
-  test("C-3 only the founder's node sets what the mesh is", async () => {
+  test("C-3 only an owner's node sets what the mesh is", async () => {
     const cluster = joinedMesh();
     const before = cluster.asked.length;
     const file = home.file("theirs.toml", "policies = []\n");

@@ -23,7 +23,7 @@ export function refuseBound(
     "cluster_member",
     `this node is a member of the mesh ${mesh}, with ${others.length} other${others.length === 1 ? "" : "s"}`,
     isOwn
-      ? "it founded that mesh: the others leave it first (`psionic cluster leave` there)"
+      ? "it founded that mesh: the others leave it first (`psionic cluster leave` there), or one of them is made an owner and this one leaves (`psionic node own NODE`)"
       : "`psionic cluster leave` takes it out of that one first",
     { mesh, others: others.length },
   );

@@ -162,7 +162,7 @@ export const clusterCodes = {
     14,
     409,
     false,
-    "The node is a member of a mesh with others in it. `psionic cluster leave` takes it out first; a founder's others leave before it joins elsewhere.",
+    "The node is a member of a mesh with others in it. `psionic cluster leave` takes it out first; its owner makes another node an owner before that, or the others leave.",
   ),
   cluster_out: entry(
     14,
