@@ -63,7 +63,7 @@ export const linkTuning: LinkTuning = {
   dialMs: 10_000,
   graceMs: 500,
   lingerMs: 2_000,
-  lookMs: 200,
+  lookMs: 400,
   instanceMs: 30_000,
   copyShownMs: 60_000,
   queueBytes: 4 * 1024 * 1024,
