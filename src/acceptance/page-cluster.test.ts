@@ -130,7 +130,7 @@ describe.skipIf(maySkipBrowser())(
         );
         const [first, second] = facts;
         expect(first!.id).toBeDefined();
-        expect(second!.id).toBe(first!.id!);
+        expect(second!.id).toBe(first!.id);
         expect(second!.nodes.toSorted()).toEqual(first!.nodes.toSorted());
         expect(first!.picture).toMatch(
           /^2 nodes, coordinator psn\w+; this node's links: 1 connected/,

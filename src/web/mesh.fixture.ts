@@ -38,7 +38,7 @@ const row = (node: string, changes: Partial<NodeRow>): NodeRow => ({
     ...{ device: "AMD EPYC 7763, 8 cores", memoryBytes: 33_554_432_000, loadPerMille: 420 },
     ...{ exactTokensPerSecond: 5_120, fastTokensPerSecond: 0, clockSkewMs: 2 },
     ...{ isReady: true, ageMs: 4_000 },
-  } as NodeRow["facts"],
+  },
   ...{ clockSkewMs: 2, blobCount: 3, isSuspected: false, link: linkTo(node, {}), ...changes },
 });
 
@@ -123,7 +123,15 @@ export const fixtureStatus = {
   ...{ leader: fixtureIds.relayed, term: 4 },
   log: { commitIndex: 1_204, appliedIndex: 1_204, snapshotIndex: 1_000, entryCount: 204 },
   ...{ digest: digest("c"), topologyDigest: digest("d"), residencyDigest: digest("e") },
-  ...{ voters, learners: [], neededCount: 2, heardCount: 3, hasQuorum: true, spareCount: 1 },
+  ...{
+    voters,
+    learners: [],
+    neededCount: 2,
+    heardCount: 3,
+    hasQuorum: true,
+    spareCount: 1,
+    undialled: [],
+  },
   survives: "3 decide: any one of them may be down or lost, and the mesh goes on",
   ...{ memberCount: 5, standings: { ready: 4, offline: 1, evicted: 1 } },
   ...{ manifest: null, drift: [], provenance: [], timeMs: atMs },

@@ -79,14 +79,15 @@ function connectTcp(place: PeerAddress, address: string, patienceMs: number): Pr
     socket.destroy();
     reject(refusal);
   };
+  const failRefused = async () => {
+    fail((await hasWay(address, place.port)) ? closed(place) : noWay(place));
+  };
   socket.on("error", (error: NodeJS.ErrnoException) => {
     // Every failure has this code here; a machine that refuses says so at once, and there is a way to it.
     const isSaid = error.code === "ECONNREFUSED" && performance.now() - startMs < saidWithinMs;
     if (!isSaid)
       return fail(silent(place, error.code === "ECONNREFUSED" ? "" : (error.code ?? "")));
-    void hasWay(address, place.port).then((isThere) =>
-      fail(isThere ? closed(place) : noWay(place)),
-    );
+    void failRefused();
   });
   socket.once("connect", () => {
     clearTimeout(late);
