@@ -140,6 +140,8 @@ export interface MeshStatus {
   readonly hasQuorum: boolean;
   /** Of those that decide, how many may be lost. */
   readonly spareCount: number;
+  /** Voters that no other machine can dial, where there are several: they meet only through others. */
+  readonly undialled: readonly Voter[];
   readonly survives: string;
   readonly memberCount: number;
   readonly manifest: { readonly digest: string; readonly nodeCount: number } | null;

@@ -14,6 +14,9 @@ import { isLoopback, pageLink } from "../daemon/page-link.ts";
 import { MeshBook } from "./mesh-book.ts";
 import { addressTowards } from "./places.ts";
 
+/** What takes longer than this is told of. */
+const toldAfterMs = 1_000;
+
 const request = {
   place: v.pipe(
     v.string(),
@@ -91,7 +94,7 @@ defineCommand({
     let facts: JoinedFacts | null = null;
     const { runDaemon } = await import("../daemon/run-daemon.ts");
     const ran = await runDaemon(started, context, async (daemon) => {
-      facts = await join(daemon.services, words, signal);
+      facts = await telling(context, place, join(daemon.services, words, signal));
       context.emit({ type: "joined", ...facts });
     });
     if (facts === null) return stateOf("running", ran.file, services, await ask(ran.file));
@@ -100,8 +103,8 @@ defineCommand({
     async function ask({ socket }: DaemonFile): Promise<JoinedFacts> {
       const { callDaemon } = await import("#src/surface/socket/client.ts");
       const emit: CommandContext["emit"] = (event) => context.emit(event);
-      const answer = await callDaemon(socket, "cluster/join", words, { signal, emit });
-      return v.parse(joinedSchema, answer);
+      const answer = callDaemon(socket, "cluster/join", words, { signal, emit });
+      return v.parse(joinedSchema, await telling(context, place, answer));
     }
 
     /** A daemon that was started for nothing but the join ends with its refusal. */
@@ -121,6 +124,8 @@ defineCommand({
   },
   view: (screen) => ({
     event(event) {
+      if (event.type === "waiting")
+        screen.note(`waiting for ${String(event["place"])}; Ctrl-C gives up`);
       if (event.type === "joined") showJoined(screen, event as unknown as JoinedFacts);
       if (event.type !== "listening") return;
       const { page, url } = event as unknown as { page: string | null; url: string };
@@ -135,6 +140,22 @@ defineCommand({
     },
   }),
 });
+
+/** Says what is waited for where it takes longer than a moment. */
+async function telling<T>(
+  { services: { clock }, emit }: CommandContext,
+  place: string,
+  work: Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const tell = () => emit({ type: "waiting", place });
+  void clock.sleep(toldAfterMs, over.signal).then(tell, () => {});
+  try {
+    return await work;
+  } finally {
+    over.abort();
+  }
+}
 
 /**
  * Where the door of a daemon is that is started to join: whoever joins a machine over a network is reached

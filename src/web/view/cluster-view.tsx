@@ -181,7 +181,7 @@ function Mesh({ status, nodes, links }: MeshProps) {
 }
 
 function MeshFacts({ status }: { readonly status: MeshStatus }) {
-  const { mesh, founder, owners, posture, survives, manifest, voters } = status;
+  const { mesh, founder, owners, posture, survives, manifest, voters, undialled } = status;
   return (
     <section class="panel" aria-labelledby="mesh-title">
       <h2 id="mesh-title">Mesh</h2>
@@ -197,6 +197,9 @@ function MeshFacts({ status }: { readonly status: MeshStatus }) {
             "decide",
             voters.map(({ shortId, isHeard }) => `${shortId}${isHeard ? "" : " (silent)"}`),
           ],
+          ...(undialled.length === 0
+            ? []
+            : [["meet through others", undialled.map(({ shortId }) => shortId)] as const]),
           ["manifest", manifest === null ? null : `${manifest.nodeCount} nodes`],
           ...(manifest === null
             ? []
