@@ -335,7 +335,8 @@ export class World implements Surroundings, Counter, Asked {
   #countVoters(): void {
     const { node, id } = this.leaders()[0]!;
     const { mesh, replica } = node!;
-    if (memberOf(mesh, id)?.standing !== "ready") return;
+    // Who is to be led by another leaves the voters to that one.
+    if (memberOf(mesh, id)?.standing !== "ready" || node!.duties().isHandedOver) return;
     const { voters } = replica.core.membership;
     ensure(voters.length % 2 === 1, "voters-odd", () => `${voters.join(", ")} decide`);
   }
