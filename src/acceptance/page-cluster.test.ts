@@ -13,7 +13,7 @@ import {
   whyNoBrowser,
   type WindowOptions,
 } from "./browser.fixture.ts";
-import { DaemonHome, until } from "./daemon.fixture.ts";
+import { DaemonHome } from "./daemon.fixture.ts";
 
 const timeoutMs = 180_000;
 const reason = whyNoBrowser();
@@ -91,7 +91,9 @@ describe.skipIf(maySkipBrowser())(
         await rows(page).nth(1).getByText("connected").waitFor();
         await rows(page).nth(1).locator(".state-ready").waitFor();
         expect(await page.getByText("This node is alone").count()).toBe(0);
-        await panel(page, "Mesh").getByText("one node decides, and the others may come and go").waitFor();
+        await panel(page, "Mesh")
+          .getByText("one node decides, and the others may come and go")
+          .waitFor();
         expect(await page.evaluate<number>("window.lost")).toBe(0);
         expect((await panel(page, "Join line").innerText()).trim()).toBe(line);
         await page.reload();

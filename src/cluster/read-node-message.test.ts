@@ -78,8 +78,7 @@ describe("C-2 what members say to each other", () => {
     fc.assert(
       fc.property(fc.string(), fc.dictionary(fc.string(), fc.jsonValue()), (kind, body) => {
         readNodeMessage(kind, body);
-        for (const known of ["log", "submit", "read", "outcome"])
-          readNodeMessage(known, body);
+        for (const known of ["log", "submit", "read", "outcome"]) readNodeMessage(known, body);
       }),
       { numRuns: 500, seed: 4 },
     );
