@@ -11,25 +11,13 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { childrenOf, DaemonHome, until } from "#src/acceptance/daemon.fixture.ts";
 import { JournalWatcher } from "#src/acceptance/journal-watcher.fixture.ts";
-import { askSocket, codeIn } from "#src/acceptance/storm-doors.fixture.ts";
+import { askSocket, codeIn, lookPolicy } from "#src/acceptance/storm-doors.fixture.ts";
 
 const scale = Number(process.argv[2] ?? 1);
 if (!(scale > 0 && scale <= 100)) throw new Error("bun scripts/soak/daemon-growth.ts [SCALE]");
 /** Requests under way at once. */
 const atOnce = 10;
 const shares = 4;
-
-const policy = `
-name = "look"
-revision = 1
-summary = "The owner may look"
-
-[[rules]]
-id = "owner"
-when = 'caller.trust == "owner"'
-outcome = "allow"
-reason = "the owner asks"
-`;
 
 await using home = new DaemonHome();
 const { pid, socket } = await home.up();
@@ -83,7 +71,7 @@ await inShares("aborted", 500, (index) => visit("/commands/sample", long, (index
 await inShares("samples", 300, () => visit("/commands/sample", long, null));
 
 const file = home.folder.file("look.toml");
-writeFileSync(file, policy);
+writeFileSync(file, lookPolicy);
 await home.json("policy", "add", file);
 const watchers = Array.from({ length: 20 }, () => new JournalWatcher(home.path));
 const silent: BunFetchRequestInit = { unix: socket, timeout: false };

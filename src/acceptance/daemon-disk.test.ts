@@ -3,24 +3,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { jsonLines } from "./binary.ts";
 import { DaemonHome, lives, until } from "./daemon.fixture.ts";
-import { type Answer, askSocket, askTcp, codeIn } from "./storm-doors.fixture.ts";
+import { type Answer, askSocket, askTcp, codeIn, lookPolicy } from "./storm-doors.fixture.ts";
 
 const mounted = Bun.spawnSync([
   ...["sh", "-c", "mount -t tmpfs -o size=64k tmpfs /mnt && umount /mnt"],
 ]);
 const whyUnmountable = mounted.exitCode === 0 ? "" : " (this user may not mount)";
-
-const policy = `
-name = "look"
-revision = 1
-summary = "The owner may look"
-
-[[rules]]
-id = "owner"
-when = 'caller.trust == "owner"'
-outcome = "allow"
-reason = "the owner asks"
-`;
 
 /** A home on a file system of its own size. */
 class SmallHome implements AsyncDisposable {
@@ -65,7 +53,7 @@ test.skipIf(whyUnmountable !== "")(
       line.repeat(Math.floor((8 * 1024 * 1024 - 1_500) / line.length)),
     );
     const { pid, url } = await home.up();
-    writeFileSync(home.folder.file("look.toml"), policy);
+    writeFileSync(home.folder.file("look.toml"), lookPolicy);
     expect((await home.run("policy", "add", home.folder.file("look.toml"))).status).toBe(0);
     let index = 0;
     const lent: string[] = [];

@@ -119,3 +119,16 @@ function lastFrame(bytes: Uint8Array, before = 0): Answer {
     ? { kind: "result", result: last["body"] }
     : { kind: "refusal", refusal: last["body"] as Record<string, unknown> };
 }
+
+/** A policy, revision 1 of `look`, under which the owner may call everything. */
+export const lookPolicy = `
+name = "look"
+revision = 1
+summary = "The owner may look"
+
+[[rules]]
+id = "owner"
+when = 'caller.trust == "owner"'
+outcome = "allow"
+reason = "the owner asks"
+`;

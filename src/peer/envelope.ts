@@ -19,7 +19,7 @@ import {
 } from "./shapes.ts";
 import {
   isSigned,
-  malformed,
+  shaped,
   readCanonical,
   signDocument,
   type JsonObject,
@@ -116,13 +116,7 @@ export function sealCall(
  */
 export function readCall(bytes: Uint8Array, self: Pick<Signer, "nodeId">): SignedCall {
   const document = readCanonical(bytes);
-  const parsed = v.safeParse(callSchema, document);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    const path = v.getDotPath(issue) ?? "";
-    throw malformed(`${path === "" ? "its members" : path}: ${issue.message}`, { path });
-  }
-  const envelope = parsed.output;
+  const envelope = shaped(callSchema, document);
   if (envelope.recipient !== self.nodeId)
     throw new Refusal(
       "envelope_misdirected",

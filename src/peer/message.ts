@@ -5,7 +5,7 @@ import type { Signer } from "./envelope.ts";
 import { keyShape, meshIdShape, nodeIdShape, objectShape, signatureShape } from "./shapes.ts";
 import {
   isSigned,
-  malformed,
+  shaped,
   readCanonical,
   signDocument,
   type JsonObject,
@@ -107,13 +107,7 @@ export function readMessage(
   self: { readonly nodeId: string; readonly mesh: string },
 ): SignedMessage {
   const document = readCanonical(bytes);
-  const parsed = v.safeParse(messageSchema, document);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    const path = v.getDotPath(issue) ?? "";
-    throw malformed(`${path === "" ? "its members" : path}: ${issue.message}`, { path });
-  }
-  const envelope = parsed.output;
+  const envelope = shaped(messageSchema, document);
   if (envelope.recipient !== self.nodeId)
     throw new Refusal(
       "envelope_misdirected",

@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { canonicalText } from "#src/codec/digest.ts";
 import { signBytes, verifyBytes, type SigningKey } from "#src/receipt/signature.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
@@ -37,6 +38,18 @@ export function malformed(why: string, details: JsonObject = {}): Refusal {
     "both nodes must run a psionic that speaks version 1 of docs/FORMATS.md, Calls between nodes",
     details,
   );
+}
+
+/** The document as its schema reads it. Refused with `envelope_malformed`, which names the member that is wrong. */
+export function shaped<Schema extends v.GenericSchema>(
+  schema: Schema,
+  document: JsonObject,
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, document);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const path = v.getDotPath(issue) ?? "";
+  throw malformed(`${path === "" ? "its members" : path}: ${issue.message}`, { path });
 }
 
 /** True for a JSON object: neither null nor a list. */
