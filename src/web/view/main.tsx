@@ -1,5 +1,5 @@
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { hashOf, parseRoute, type Route } from "../router.ts";
 import { AccessView } from "./access-view.tsx";
 import { useCell } from "./cell.ts";
@@ -137,7 +137,8 @@ function Page() {
   const title = isSignedIn ? titleOf(route) : "Sign in";
   const place = route.view === "run" || route.view === "cluster" ? title : route.view;
   const isFirst = useRef(true);
-  useEffect(() => {
+  // With the view itself, not after it was painted: what is shown and what is named never differ.
+  useLayoutEffect(() => {
     document.title = `${title} · psionic`;
     // A reader of the screen is taken along to the new view; the first one needs no taking.
     if (isFirst.current) isFirst.current = false;
