@@ -95,6 +95,7 @@ export function compose(options: {
     interaction: options.interaction,
     daemon: null,
     cluster: null,
+    meshRuns: null,
     registry,
     environment,
     lock: () => (lock ??= lockHome(home)),
