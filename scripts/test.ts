@@ -38,6 +38,10 @@ const count = (result: FileResult, outcome: "passed" | "failed" | "skipped") =>
 function reportFile(result: FileResult): void {
   const mark = result.failedCount > 0 ? "FAIL" : "ok  ";
   const tests = `${result.cases.length} ${result.cases.length === 1 ? "test" : "tests"}`;
+  if (result.firstOutput !== null) {
+    console.log(`again ${result.path}: its first attempt failed`);
+    console.log(result.firstOutput);
+  }
   console.log(`${mark} ${result.path}  ${tests}, ${result.seconds.toFixed(1)} s`);
   if (result.failedCount > 0) {
     console.log(result.output);
@@ -54,6 +58,12 @@ function reportSlow(results: readonly FileResult[]): void {
   for (const { path, name, seconds } of slow) {
     console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${path}  ${name}`);
   }
+}
+
+/** A test that passed only at its second attempt is a defect of the test or of the program. */
+function reportUnsteady(results: readonly FileResult[]): void {
+  const paths = results.filter((each) => each.firstOutput !== null).map((each) => each.path);
+  if (paths.length > 0) console.log(`\nneeded a second attempt:\n  ${paths.join("\n  ")}`);
 }
 
 function reportByName(results: readonly FileResult[], outcome: "failed" | "skipped"): void {
@@ -91,6 +101,7 @@ const results = await runTestFiles(paths, home, interruption.signal, reportFile)
 rmSync(home, { recursive: true, force: true });
 
 reportSlow(results);
+reportUnsteady(results);
 reportByName(results, "skipped");
 reportByName(results, "failed");
 const sum = (value: (result: FileResult) => number) =>

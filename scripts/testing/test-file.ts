@@ -13,6 +13,8 @@ export interface FileResult {
   /** Why the file failed when no test of it says so: a load error, a crash, a hang. */
   readonly trouble: string | null;
   readonly output: string;
+  /** What a first attempt printed that failed, where this one is the second. */
+  readonly firstOutput: string | null;
 }
 
 /** A single test may take this long before Bun gives up on it, unless it names its own limit. */
@@ -70,7 +72,26 @@ export async function runTestFile(
     failedCount: failedTests + (trouble === null ? 0 : 1),
     trouble,
     output: `${error}${out}`.trimEnd(),
+    firstOutput: null,
   };
+}
+
+/**
+ * Black-box tests wait for processes, sockets and a browser on a machine that others use too. One that fails is
+ * run once more, alone; that it was needed is told and counted, so that nobody takes it for a pass like others.
+ */
+const againRoom = /^src\/acceptance\//;
+
+async function runWithSecondAttempt(
+  path: string,
+  home: string,
+  signal: AbortSignal,
+): Promise<FileResult> {
+  const first = await runTestFile(path, home, signal);
+  if (first.failedCount === 0 || !againRoom.test(path) || signal.aborted) return first;
+  const second = await runTestFile(path, home, signal);
+  const trouble = first.trouble === null ? "" : `\n${first.trouble}`;
+  return { ...second, firstOutput: `${first.output}${trouble}` };
 }
 
 function explainEnd(status: number, signal: string | number | null): string {
@@ -88,7 +109,7 @@ export async function runTestFiles(
   const results: FileResult[] = [];
   const runQueue = async (queue: string[]) => {
     for (let path = queue.shift(); path !== undefined && !signal.aborted; path = queue.shift()) {
-      const result = await runTestFile(path, home, signal);
+      const result = await runWithSecondAttempt(path, home, signal);
       results.push(result);
       report(result);
     }
