@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { digestState } from "./state-digest.ts";
 import { tinyManifest, tinyTrainer } from "./train.fixture.ts";
-import { scoreRows, type Trainer } from "./trainer.ts";
+import { placeOfStep, scoreRows, type StepPlace, type Trainer } from "./trainer.ts";
 
 async function take(trainer: Trainer, steps: number) {
   const records = [];
@@ -57,6 +57,32 @@ test("T-4 a step over micro-batches has the loss of the same rows in one batch",
     expect(Math.abs(loss - records[0]!.loss)).toBeLessThan(1e-5);
     expect(Math.abs(gradientNorm - records[0]!.gradientNorm)).toBeLessThan(1e-4);
   }
+});
+
+async function stateAt(places: readonly (StepPlace | undefined)[], completed = 0) {
+  const trainer = tinyTrainer();
+  await trainer.initialise();
+  trainer.restored(completed);
+  for (const place of places) await trainer.trainStep(place);
+  return digestState(trainer.executor, 0).digest;
+}
+
+test("W-3 a step at a place does not depend on how many its trainer has taken", async () => {
+  const usual = await stateAt([undefined, undefined]);
+  const places = [placeOfStep(0), placeOfStep(1)];
+  expect(await stateAt(places)).toBe(usual);
+  expect(await stateAt(places, 17)).toBe(usual);
+  expect(await stateAt([undefined, undefined], 17)).not.toBe(usual);
+});
+
+test("W-3 rows, rate, bias correction and dropout each follow their own part of the place", async () => {
+  const place = placeOfStep(3);
+  const changed = (["slot", "schedule", "age", "counter"] as const).map((part) => ({
+    ...place,
+    [part]: 4,
+  }));
+  const digests = await Promise.all([place, ...changed].map((each) => stateAt([each])));
+  expect(new Set(digests).size).toBe(5);
 });
 
 test("T-6 measuring, then initialising again, leaves no trace", async () => {

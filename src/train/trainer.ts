@@ -36,6 +36,29 @@ export interface TrainingSettings {
   readonly schedule: Schedule;
 }
 
+/**
+ * Where a step stands: what of it depends on when, and by whom, it is taken. A step is a pure function
+ * of the state before it and its place, so whoever recomputes one need not know how many came before.
+ */
+export interface StepPlace {
+  /** Which rows: zero-based index of the data's batches. */
+  readonly slot: number;
+  /** Zero-based step of the learning rate's schedule. */
+  readonly schedule: number;
+  /** Updates since the moments were zero, for their bias correction. */
+  readonly age: number;
+  /**
+   * Where in the random sequence, counted in steps: its micro-batches draw with the counters from
+   * `counter × microBatches` on, modulo 2³². Two slots of a run must not share one.
+   */
+  readonly counter: number;
+}
+
+/** The place of a zero-based step of a run that is trained in one piece. */
+export function placeOfStep(step: number): StepPlace {
+  return { slot: step, schedule: step, age: step, counter: step };
+}
+
 export interface StepRecord {
   /** Number of the step just completed, from 1. */
   readonly step: number;
@@ -106,34 +129,35 @@ export class Trainer {
   }
 
   /**
-   * One optimizer step. Refuses with `not_finite`, naming the operation, when the loss or the
-   * gradient norm is not a finite number; parameters and moments are then as before.
+   * One optimizer step, at the place that follows from the completed ones unless another is given.
+   * Refuses with `not_finite`, naming the operation, when the loss or the gradient norm is not a
+   * finite number; parameters and moments are then as before.
    */
-  async trainStep(): Promise<StepRecord> {
+  async trainStep(place: StepPlace = placeOfStep(this.#step)): Promise<StepRecord> {
     const { executor, settings } = this;
-    const step = this.#step;
-    const batch = this.data.batch(step);
+    const batch = this.data.batch(place.slot);
     const counted = batch.targetCount;
     const lossScale = Math.fround(1 / Math.max(1, counted));
     executor.writeFloats("lossScale", [lossScale]);
     let lossSum = 0;
     for (let index = 0; index < settings.microBatches; index++) {
-      this.#writeMicroBatch(batch, step, index);
+      this.#writeMicroBatch(batch, place, index);
       await executor.run(index === 0 ? "gradient" : "accumulate");
       lossSum += executor.scalar("lossSum");
     }
     const loss = Math.fround(lossSum / Math.max(1, counted));
     await executor.run("norm");
     const gradientNorm = executor.scalar("clip");
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) this.#refuseStep(batch, loss);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+      this.#refuseStep(batch, place, loss);
 
-    const rate = learningRate(settings.schedule, step);
+    const rate = learningRate(settings.schedule, place.schedule);
     for (const group of this.#groups)
-      executor.writeFloats(`hyper.${group}`, this.#hyper.at(step, rate, group === "decay"));
+      executor.writeFloats(`hyper.${group}`, this.#hyper.at(place.age, rate, group === "decay"));
     await executor.run("update");
     const parameterNorm = Math.sqrt(executor.scalar("parameterSquares"));
     if (!Number.isFinite(parameterNorm)) this.#refuseUpdate();
-    this.#step = step + 1;
+    this.#step++;
     return {
       step: this.#step,
       loss,
@@ -178,14 +202,14 @@ export class Trainer {
     };
   }
 
-  #writeMicroBatch(batch: Batch, step: number, index: number): void {
+  #writeMicroBatch(batch: Batch, { counter }: StepPlace, index: number): void {
     const { batchSize, contextLength, microBatches } = this.settings;
     const length = batchSize * contextLength;
     const piece = (values: Int32Array) => values.subarray(index * length, (index + 1) * length);
     this.executor.writeIntegers("tokens", piece(batch.tokens));
     this.executor.writeIntegers("targets", piece(batch.targets));
     // Every micro-batch has a counter of its own, or all would drop the same activations.
-    this.#writeRandomState(step * microBatches + index);
+    this.#writeRandomState(counter * microBatches + index);
   }
 
   #writeRandomState(counter: number): void {
@@ -206,17 +230,17 @@ export class Trainer {
     );
   }
 
-  #refuseStep(batch: Batch, loss: number): never {
+  #refuseStep(batch: Batch, place: StepPlace, loss: number): never {
     const step = this.#step;
     const blamed = blameOperation(this.executor, this.settings.microBatches, (index) =>
-      this.#writeMicroBatch(batch, step, index),
+      this.#writeMicroBatch(batch, place, index),
     );
-    const place = blamed
+    const where = blamed
       ? `${blamed.what} first at ${blamed.label} (${blamed.tensor}, element ${blamed.element})`
       : `the ${Number.isFinite(loss) ? "gradient norm" : "loss"} is not a finite number`;
     throw new Refusal(
       "not_finite",
-      `Step ${step + 1} was not taken: ${place}.`,
+      `Step ${step + 1} was not taken: ${where}.`,
       "Parameters are as they were before the step. Start a new run with a lower --learning-rate; the checkpoints of this one can still be sampled.",
       { step: step + 1, ...blamed },
     );
