@@ -86,6 +86,24 @@ export const trainingCodes = {
     true,
     "The trainer process died several times in a row without progress. The last checkpoint is intact; `psionic train --resume RUN` goes on from there.",
   ),
+  worker_died: entry(
+    15,
+    500,
+    true,
+    "The process that does a run's native work ended in the middle of a task; the message says by which status or signal. What it had committed is on the disk, and another process goes on from there.",
+  ),
+  worker_hung: entry(
+    15,
+    500,
+    true,
+    "The process that does a run's native work said nothing for far longer than it ever had, and was ended. What it had committed is on the disk, and another process goes on from there.",
+  ),
+  work_invalid: entry(
+    15,
+    500,
+    false,
+    "A task of a run does not fit together or does not fit the run: its slices and its steps are not the same number, or a file of another run was named. The message says what.",
+  ),
   trainer_protocol: entry(
     15,
     500,
