@@ -48,11 +48,14 @@ export function jobKey(job: Job): string {
     case "train":
       return `train ${run.run} ${job.window.number}`;
     case "validate":
-      return `validate ${run.run} ${job.window.number} ${job.contribution.worker} ${job.contribution.statement.slice(0, 16)}`;
+      return [
+        ...["validate", run.run, job.window.number, job.contribution.worker],
+        ...[job.contribution.statement.slice(0, 16), job.draw.segment ?? "-"],
+      ].join(" ");
     case "merge":
       return `merge ${run.run} ${job.window.number} ${job.window.anchor.slice(0, 16)}`;
     case "evaluate":
-      return `evaluate ${run.run} ${run.revision.number}`;
+      return `evaluate ${run.run} ${run.revision.number} ${job.isFull ? "full" : "part"}`;
   }
 }
 
