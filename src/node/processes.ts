@@ -1,12 +1,17 @@
 import { setPriority } from "node:os";
 import type {
   ChildProcess,
+  OwnCommand,
   ParentProcess,
   Processes,
   Program,
   Programs,
 } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { ownCommand } from "./daemon/own-command.ts";
+
+/** Characters of a command's talk that are kept: its end. */
+const talkMaximum = 16_384;
 
 /** How far a child that asked for it steps back behind what people do at the machine. */
 const lowerPriority = 10;
@@ -110,6 +115,29 @@ export function machineProcesses(homeRoot: string): OwnProcesses {
         },
         endInput: () => void child.stdin.end(),
         output: child.stdout,
+        kill: (signal) => child.kill(signal),
+        exited: ended(child),
+      };
+    },
+    spawnCommand(words, environment = {}): OwnCommand {
+      const child = started(() =>
+        Bun.spawn({
+          cmd: ownCommand(words),
+          env: { ...process.env, ...environment },
+          stdio: ["ignore", "pipe", "pipe"],
+        }),
+      );
+      running.add(child);
+      let talk = "";
+      const decoder = new TextDecoder();
+      void (async () => {
+        for await (const piece of child.stderr)
+          talk = (talk + decoder.decode(piece, { stream: true })).slice(-talkMaximum);
+      })().catch(() => {});
+      return {
+        pid: child.pid,
+        output: child.stdout.text(),
+        talk: () => talk,
         kill: (signal) => child.kill(signal),
         exited: ended(child),
       };

@@ -38,8 +38,24 @@ export interface Program {
   readonly exited: ChildProcess["exited"];
 }
 
-/** Starts programs that are not this executable. */
+/** A command of this executable in a process of its own, as a person would have typed it. */
+export interface OwnCommand {
+  readonly pid: number;
+  /** All it printed, once it has ended. */
+  readonly output: Promise<string>;
+  /** The end of what it said on stderr. */
+  talk(): string;
+  kill(signal: "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGSTOP" | "SIGCONT"): void;
+  readonly exited: ChildProcess["exited"];
+}
+
+/** Starts other programs, or this one anew. */
 export interface Programs {
+  /** This executable with a command's words; it inherits the environment but for what is named here. */
+  spawnCommand(
+    words: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+  ): OwnCommand;
   /**
    * Starts the program `words[0]` with the other words as they are: no shell reads them. Refused with
    * `program_unavailable` where it cannot be started.
