@@ -28,6 +28,10 @@ export const roomImports = {
   cluster: ["refusal", "port", "codec", "receipt", "command", "grant", "log", "peer", "window"],
   sim: ["refusal", "port", "codec", "receipt", "command", "log", "cluster", "window"],
   artifact: ["refusal", "port", "codec", "receipt", "command"],
+  evidence: [
+    ...["refusal", "port", "codec", "receipt", "command", "kernel", "graph", "model", "dataset"],
+    ...["train", "validate", "window", "artifact"],
+  ],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
   demo: ["refusal", "port", "command", "dataset", "train", "validate"],
   surface: ["refusal", "port", "codec", "receipt", "command", "peer", "artifact"],
@@ -47,7 +51,7 @@ export const roomImports = {
       "surface",
       "web",
     ],
-    ...["log", "window", "cluster", "sim"],
+    ...["log", "window", "cluster", "sim", "evidence"],
   ],
   // Rooms of tests alone: the compiled executable seen from outside, and this one.
   acceptance: ["refusal"],
