@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { sealFooter } from "#src/evidence/parts.ts";
 import { sealSnapshot } from "#src/cluster/mesh-snapshot.ts";
 import { emptyMesh } from "#src/cluster/state.ts";
 import { canonicalText } from "#src/codec/digest.ts";
@@ -14,6 +15,7 @@ import { checkPolicy, signPolicy } from "#src/policy/policy.ts";
 import { receiptText, signReceipt } from "#src/receipt/receipt.ts";
 import { nodeIdOf, signingKeyFromSeed, verifyBytes } from "#src/receipt/signature.ts";
 import { sealTrustBundle } from "#src/receipt/trust-bundle.ts";
+import { signStatement } from "#src/window/statement.ts";
 import { machineRandom } from "./random.ts";
 
 /** One key signs everything a node says, so no signature may count for a document of another type. */
@@ -67,6 +69,22 @@ function grant(): Signed {
   return { text: grantText(made), signature: made.signature };
 }
 
+function statement(): Signed {
+  const said = { saying: "gone", reason: "" } as const;
+  const unsigned = {
+    mesh: meshIdOf(self),
+    run: "abcd",
+    node: nodeId,
+    previous: null,
+    anchor: null,
+  };
+  const { signature, ...content } = signStatement(key, { ...unsigned, said });
+  return {
+    text: canonicalText({ type: "psionic-run-statement", version: 1, ...content }),
+    signature,
+  };
+}
+
 const rules = [{ id: "a", when: "true", outcome: "allow", reason: "why not" }];
 const policy = () =>
   whole(
@@ -103,6 +121,11 @@ const documents: Readonly<Record<string, () => Signed>> = {
     ),
   "psionic-mesh-snapshot": () =>
     whole(sealSnapshot(emptyMesh, { index: 1, term: 1, logDigest: zeros, madeMs: 1 }, self)),
+  "psionic-run-statement": statement,
+  "psionic-run-bundle": () =>
+    whole(
+      sealFooter({ mesh: "mesh", run: "abcd", parts: 1, chain: zeros }, { ...self, rotations: [] }),
+    ),
   "psionic-trust-bundle": () => whole(sealTrustBundle({ ...self, rotations: [] }, 1)),
 };
 
@@ -139,8 +162,10 @@ describe("I-1 what one key signs", () => {
       // With the key that a join token's secret makes, and no node's.
       "src/cluster/admission-proof.ts",
       "src/cluster/mesh-snapshot.ts",
+      "src/evidence/parts.ts",
       ...["src/grant/grant.ts", "src/peer/signed-document.ts", "src/policy/policy.ts"],
       ...["src/receipt/receipt.ts", "src/receipt/signature.ts", "src/receipt/trust-bundle.ts"],
+      "src/window/statement.ts",
     ]);
   });
 });

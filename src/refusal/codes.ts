@@ -3,6 +3,7 @@ import { callCodes } from "./codes/call.ts";
 import { clusterCodes } from "./codes/cluster.ts";
 import { daemonCodes } from "./codes/daemon.ts";
 import { dataCodes } from "./codes/data.ts";
+import { evidenceCodes } from "./codes/evidence.ts";
 import { grantCodes } from "./codes/grant.ts";
 import { homeCodes } from "./codes/home.ts";
 import { httpCodes } from "./codes/http.ts";
@@ -33,6 +34,7 @@ export const codes = {
   ...logCodes,
   ...artifactCodes,
   ...clusterCodes,
+  ...evidenceCodes,
 } as const satisfies Record<string, CodeEntry>;
 
 export type RefusalCode = keyof typeof codes;
