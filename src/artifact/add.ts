@@ -1,5 +1,6 @@
 import { digestBytes, type Digest } from "#src/codec/digest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import type { Keep } from "./kept.ts";
 import {
   artifactFormat,
   chunkBytesDefault,
@@ -22,6 +23,8 @@ export interface AddRequest {
   readonly mediaType?: string | undefined;
   readonly quotaBytes: number | null;
   readonly chunkBytes?: number;
+  /** For work that keeps it by itself: it gets no name then, and no receipt. */
+  readonly keep?: Keep;
   readonly signal: AbortSignal;
   onProgress?(doneBytes: number, totalBytes: number): void;
 }
@@ -55,7 +58,8 @@ export async function addArtifact(shelf: Shelf, request: AddRequest): Promise<Ad
       { kind: "manifests", digest: named.digest, sizeBytes: bytes.byteLength },
       bytes,
     );
-    await shelf.enter(named, "added", request.name, { newBytes });
+    if (request.keep === undefined) await shelf.enter(named, "added", request.name, { newBytes });
+    else await shelf.enterKept(named, "added", request.keep);
     return { ...named, newBytes };
   } finally {
     hold.release();

@@ -45,11 +45,12 @@ export class Catalog {
       .map((row) => String(row["digest"]));
   }
 
-  /** Of the artifacts that are whole, the newest first. */
+  /** Of the artifacts that are whole and that nobody keeps for work of its own, the newest first. */
   wholeDigests(count: number): Digest[] {
     return this.store()
       .all(
-        "SELECT digest FROM artifact WHERE is_whole = 1 ORDER BY since_ms DESC, digest LIMIT ?",
+        `SELECT digest FROM artifact WHERE is_whole = 1
+         AND digest NOT IN (SELECT artifact FROM artifact_kept) ORDER BY since_ms DESC, digest LIMIT ?`,
         count,
       )
       .map((row) => String(row["digest"]));

@@ -25,8 +25,8 @@ export interface Collected {
 }
 
 /**
- * Removes artifacts that nothing needs, and what no artifact needs. Kept is what a name points at, what a
- * receipt of any other room names (by digest, anywhere in it), what is younger than the grace period, pulls
+ * Removes artifacts that nothing needs, and what no artifact needs. Kept is what a name points at, what work
+ * keeps by itself, what a receipt of any other room names (by digest, anywhere in it), what is younger than the grace period, pulls
  * that are under way or were in the last seven days, and everything that work under way has touched.
  *
  * Beside it artifacts may be added, pulled and named: whatever they touch after this began is not taken,
@@ -49,7 +49,7 @@ export async function collectArtifacts(
   const { index } = shelf.blobs;
   if (!isDryRun) {
     for (let start = 0; start < candidates.length; start += batchCount)
-      await removeBatch(shelf, candidates.slice(start, start + batchCount), decision.cutoffTick);
+      await removeBlobs(shelf, candidates.slice(start, start + batchCount), decision.cutoffTick);
     await sweepLeftovers(shelf, graceMs);
     if (decision.taken.length + candidates.length > 0)
       shelf.parts.journal().append("artifact.collected", "", {
@@ -89,6 +89,7 @@ function decide(shelf: Shelf, graceMs: number, isDryRun: boolean): Decision {
       else if (!isDryRun)
         store.run("DELETE FROM artifact_pull WHERE artifact = ?", String(row["artifact"]));
     }
+    for (const artifact of shelf.kept.digests()) needed.add(artifact);
     addReceipts(shelf, needed);
     const isHere = (digest: Digest) =>
       index.has("manifests", digest) || shelf.catalog.get(digest) !== null;
@@ -162,8 +163,8 @@ function candidatesOf(
     .filter((blob) => !kept.has(keyOf(blob)));
 }
 
-/** Marks, removes, forgets. What was touched meanwhile is not marked, so it stays. */
-async function removeBatch(
+/** Marks, removes, forgets blobs. What was touched from the tick on is not marked, so it stays. */
+export async function removeBlobs(
   shelf: Shelf,
   batch: readonly Blob[],
   cutoffTick: number,

@@ -1,6 +1,7 @@
 import type { Digest } from "#src/codec/digest.ts";
 import type { Holder } from "./holder.ts";
 import type { HolderReport } from "./holder-ranking.ts";
+import type { Keep } from "./kept.ts";
 
 /** Every bound of a pull. */
 export interface PullLimits {
@@ -41,6 +42,8 @@ export interface PullRequest {
   readonly holders: readonly Holder[];
   readonly name: string | null;
   readonly quotaBytes: number | null;
+  /** For work that keeps it by itself: it gets no name then, and no receipt. */
+  readonly keep?: Keep;
   readonly signal: AbortSignal;
   readonly limits?: Partial<PullLimits>;
   onProgress?(progress: PullProgress): void;

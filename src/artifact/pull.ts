@@ -127,7 +127,8 @@ class Pull {
     const known = shelf.catalog.get(named.digest);
     const isNew = known === null || !known.isWhole || this.#fetchedChunks > 0;
     const holders = this.fetching.holders.map((each) => each.report());
-    if (isNew || request.name !== null)
+    if (request.keep !== undefined) await shelf.enterKept(named, "pulled", request.keep);
+    else if (isNew || request.name !== null)
       await shelf.enter(named, "pulled", request.name, {
         fetchedBytes: this.#fetchedBytes,
         holders: holders.map(({ holder, chunks: count, dropped }) => ({

@@ -5,6 +5,7 @@ import type { Blob } from "./blob-index.ts";
 import { BlobStore, unknownBlob } from "./blob-store.ts";
 import { Catalog, type Origin } from "./catalog.ts";
 import { Holds } from "./holds.ts";
+import { KeptArtifacts, type Keep } from "./kept.ts";
 import type { BlobKind } from "./layout.ts";
 import { digestShape, distinctChunks, parseManifest, type NamedManifest } from "./manifest.ts";
 import type { ArtifactParts } from "./parts.ts";
@@ -19,6 +20,7 @@ export class Shelf {
   readonly catalog: Catalog;
   readonly pointers: Pointers;
   readonly holds: Holds;
+  readonly kept: KeptArtifacts;
   #ready: Promise<void> | null = null;
 
   constructor(readonly parts: ArtifactParts) {
@@ -26,6 +28,7 @@ export class Shelf {
     this.catalog = new Catalog(parts.store);
     this.pointers = new Pointers(parts);
     this.holds = new Holds(parts, this.blobs.index);
+    this.kept = new KeptArtifacts(parts.store);
   }
 
   /** Makes the index from the files where the database is new and the files are not. */
@@ -108,6 +111,20 @@ export class Shelf {
       if ((await this.parts.disk.stat(this.parts.layout.blob(kind, digest))) !== null)
         return { kind, bytes: await this.blobs.read(kind, digest) };
     throw unknownBlob(digest);
+  }
+
+  /** Enters an artifact all of whose blobs are here for work that keeps it. Durable when it returns. */
+  async enterKept(
+    named: NamedManifest,
+    origin: Exclude<Origin, "found">,
+    keep: Keep,
+  ): Promise<void> {
+    await this.blobs.syncFolders();
+    this.parts.store().transaction(() => {
+      this.catalog.put(named, origin, this.blobs.index.nowMs());
+      this.kept.put(named.digest, keep);
+      this.parts.store().run("DELETE FROM artifact_pull WHERE artifact = ?", named.digest);
+    });
   }
 
   /**

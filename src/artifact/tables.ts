@@ -52,5 +52,13 @@ export const artifactTables: TableSet = {
        one INTEGER PRIMARY KEY CHECK (one = 1),
        tick INTEGER NOT NULL
      ) STRICT;`,
+    `CREATE TABLE artifact_kept (
+       artifact TEXT NOT NULL,
+       owner TEXT NOT NULL,
+       kind TEXT NOT NULL,
+       number INTEGER NOT NULL,
+       PRIMARY KEY (artifact, owner)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX artifact_kept_owner ON artifact_kept (owner, kind, number);`,
   ],
 };
