@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Cable, slowCable } from "./slow-cable.fixture.ts";
 
 /**
  * A network of machines inside of this one: a namespace for each, with an address, a cable to a switch in a
@@ -109,8 +110,13 @@ export class MachineNetwork implements Disposable {
   readonly #name: string;
   readonly #hub: string;
   #bridgeCount = 1;
+  #cables: Bun.Subprocess | null = null;
 
-  constructor(readonly count: number) {
+  /** With `cable` each machine's way to the switch is that slow and narrow; without it, as fast as the machine. */
+  constructor(
+    readonly count: number,
+    readonly cable: Cable | null = null,
+  ) {
     this.#name = `${nameOf("self") ?? `${prefix}-${process.pid}-0`}-${++networkCount}`;
     this.#hub = `${this.#name}-hub`;
     this.folder = join(tmpdir(), this.#name);
@@ -121,6 +127,7 @@ export class MachineNetwork implements Disposable {
       done("ip", "netns", "add", this.#hub);
       this.#addBridge(0);
       for (let machine = 0; machine < count; machine++) this.#addMachine(machine);
+      if (cable !== null) this.#lengthen(cable);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -128,6 +135,7 @@ export class MachineNetwork implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#cables?.kill("SIGKILL");
     if (this.canFail) {
       for (let machine = 0; machine < this.count; machine++) removeNamespace(this.#space(machine));
       removeNamespace(this.#hub);
@@ -154,9 +162,10 @@ export class MachineNetwork implements Disposable {
     while (this.#bridgeCount < groups.length + 1) this.#addBridge(this.#bridgeCount++);
     for (let machine = 0; machine < this.count; machine++) {
       const group = groups.findIndex((each) => each.includes(machine));
-      this.#onHub("link", "set", `m${machine}`, "master", `switch${group + 1}`);
+      const plug = this.#plug(machine);
+      this.#onHub("link", "set", plug, "master", `switch${group + 1}`);
       // A switch without a group has this one machine alone: the cable is pulled.
-      this.#onHub("link", "set", `m${machine}`, group === -1 ? "down" : "up");
+      this.#onHub("link", "set", plug, group === -1 ? "down" : "up");
     }
   }
 
@@ -195,6 +204,26 @@ export class MachineNetwork implements Disposable {
 
   #space(machine: number): string {
     return `${this.#name}-${machine}`;
+  }
+
+  /** The device of a machine's cable that is at the switch. */
+  #plug(machine: number): string {
+    return `${this.cable === null ? "m" : "x"}${machine}`;
+  }
+
+  /** Puts the slow cable between each machine's device and the switch. */
+  #lengthen(cable: Cable): void {
+    const pairs = Array.from({ length: this.count }, (_, machine) => {
+      const [near, far] = [`w${machine}`, `x${machine}`];
+      this.#onHub("link", "set", `m${machine}`, "nomaster");
+      this.#onHub("link", "add", near, "type", "veth", "peer", "name", far);
+      this.#onHub("link", "set", near, "up");
+      this.#onHub("link", "set", far, "master", "switch0", "up");
+      return [`m${machine}`, near] as const;
+    });
+    const space = `--net=/run/netns/${this.#hub}`;
+    const words = ["nsenter", space, "--", ...slowCable(this.folder, cable, pairs)];
+    this.#cables = Bun.spawn(words, { stdio: ["ignore", "ignore", "inherit"] });
   }
 
   #onHub(...words: string[]): void {

@@ -86,4 +86,34 @@ describe.skipIf(reason !== "")(`a network of machines inside of this one${reason
     const spaces = Bun.spawnSync(["ip", "netns", "list"]).stdout.toString();
     expect(spaces).not.toContain(left.folder.split("/").at(-1)!);
   }, 30_000);
+
+  test("a long, narrow cable delays every answer and carries so much a second", async () => {
+    const delayMs = 20;
+    using network = new MachineNetwork(2, { delayMs, bitsPerSecond: 50e6 });
+    await withEchoes(network);
+    await until("the cable carries", () => reaches(network, 0, 1));
+    const body = 2_000_000;
+    const ask = `const url = "http://${network.address(1)}";
+      await (await fetch(url, { method: "POST", body: "first" })).text();
+      const began = performance.now();
+      await (await fetch(url, { method: "POST", body: "hi" })).text();
+      const trip = performance.now() - began;
+      const sent = performance.now();
+      const { length } = await (await fetch(url, { method: "POST", body: "x".repeat(${body}) })).text();
+      console.log(JSON.stringify({ trip, took: performance.now() - sent, length }));`;
+    const child = Bun.spawn(network.command(0, [process.execPath, "-e", ask]), {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const { trip, took, length } = JSON.parse(await child.stdout.text()) as Record<string, number>;
+    expect(length).toBe(body);
+    // Through two cables there, and through two back.
+    expect(trip).toBeGreaterThan(4 * delayMs);
+    // Both ways at 50 Mbit/s, one after the other.
+    expect(took).toBeGreaterThan((2 * body * 8) / 50e3);
+    expect(took).toBeLessThan(20_000);
+    network.partition([[0], [1]]);
+    expect(await reaches(network, 0, 1)).toBe(false);
+    network.heal();
+    await until("healed", () => reaches(network, 0, 1));
+  }, 60_000);
 });
