@@ -1,6 +1,13 @@
+import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
 import { until } from "./daemon.fixture.ts";
 
 /** Debian's browser, driven headless; nothing is downloaded. */
@@ -20,6 +27,57 @@ export async function launchBrowser(): Promise<Browser> {
   if (browserPath === null) throw new Error(whyNoBrowser() ?? "");
   return chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
 }
+
+/** How long a test of the page waits for what it expects: a machine may be many times slower than the author's. */
+const patienceMs = 60_000;
+
+/**
+ * Reads the page again and again until what it reads passes, and gives that. A view catches up with what was done a
+ * moment later, so a single look proves nothing. Fails with what the last look found wrong.
+ */
+export async function eventually<T>(
+  read: () => T | Promise<T>,
+  check: (value: T) => void,
+): Promise<T> {
+  const deadlineMs = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      const value = await read();
+      check(value);
+      return value;
+    } catch (error) {
+      if (performance.now() < deadlineMs) await Bun.sleep(20);
+      else throw error;
+    }
+  }
+}
+
+/** What a sought part of the page has, waited for: its text, how often it is there, an attribute. */
+export const shows = {
+  text: (locator: Locator, wanted: string | RegExp) =>
+    eventually(
+      () => locator.innerText(),
+      (text) => {
+        if (typeof wanted === "string") expect(text).toContain(wanted);
+        else expect(text).toMatch(wanted);
+      },
+    ),
+  count: (locator: Locator, wanted: number) =>
+    eventually(
+      () => locator.count(),
+      (count) => expect(count).toBe(wanted),
+    ),
+  more: (locator: Locator, than: number) =>
+    eventually(
+      () => locator.count(),
+      (count) => expect(count).toBeGreaterThan(than),
+    ),
+  attribute: (locator: Locator, name: string, wanted: string) =>
+    eventually(
+      () => locator.getAttribute(name),
+      (value) => expect(value).toBe(wanted),
+    ),
+} as const;
 
 export const sizes = {
   phone: { width: 360, height: 740 },
@@ -70,7 +128,7 @@ export class PageWindow implements AsyncDisposable {
       colorScheme: scheme,
       reducedMotion: isMotionReduced ? "reduce" : "no-preference",
     });
-    context.setDefaultTimeout(60_000);
+    context.setDefaultTimeout(patienceMs);
     return new PageWindow(context, await context.newPage(), new URL(url).origin);
   }
 
@@ -83,7 +141,15 @@ export class PageWindow implements AsyncDisposable {
 
   /** Goes to a view and waits until nothing is loading. */
   async show(hash: string): Promise<void> {
-    await this.page.evaluate(`location.hash = ${JSON.stringify(hash)}`);
+    // The page hears of the change before this listener does, so the view that is looked at is the new one.
+    await this.page.evaluate(
+      `new Promise((done) => {
+         if (location.hash === ${JSON.stringify(hash)}) return done();
+         addEventListener("hashchange", () => done(), { once: true });
+         location.hash = ${JSON.stringify(hash)};
+       })`,
+    );
+    await this.drawn();
     // The page's policy forbids to evaluate text inside it, so it is asked from outside.
     await until(`the view ${hash}`, () =>
       this.page.evaluate<boolean>(
@@ -101,12 +167,22 @@ export class PageWindow implements AsyncDisposable {
     );
   }
 
-  /** What is wrong with the view as it stands. */
-  async audit(): Promise<string[]> {
-    return this.page.evaluate<string[]>(audit);
+  /** Waits until nothing is wrong with the view; fails with all that stays wrong. */
+  async isInOrder(view = this.page.url()): Promise<void> {
+    await eventually(
+      async () => ({ view, found: await this.page.evaluate<string[]>(audit) }),
+      (found) => expect(found).toEqual({ view, found: [] }),
+    );
+  }
+
+  /** Waits until a value asked of the page itself passes. */
+  async says<T>(expression: string, check: (value: T) => void): Promise<T> {
+    return eventually(() => this.page.evaluate<T>(expression), check);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // An answer that is on its way when the window goes is no fault of the page.
+    await this.context.unrouteAll({ behavior: "ignoreErrors" });
     await this.context.close();
   }
 }

@@ -6,9 +6,11 @@ import type { Browser, Page } from "playwright-core";
 import { fixtureIds, fixtureNodes, fixtureStatus, manyRows } from "#src/web/mesh.fixture.ts";
 import { TemporaryFolder } from "./binary.ts";
 import {
+  eventually,
   launchBrowser,
   maySkipBrowser,
   PageWindow,
+  shows,
   sizes,
   whyNoBrowser,
   type WindowOptions,
@@ -62,22 +64,29 @@ describe.skipIf(maySkipBrowser())(
         await using window = await enter(host);
         const { page } = window;
         await page.getByText("This node is alone: a mesh of one.").waitFor();
-        expect(await panel(page, "Mesh").innerText()).toContain("one node, alone");
-        expect(await rows(page).count()).toBe(1);
+        await shows.text(panel(page, "Mesh"), "one node, alone");
+        await shows.count(rows(page), 1);
         const origin = new URL(page.url()).origin;
         await window.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
         await page.getByLabel("Opens for").selectOption("10m");
         await page.getByRole("checkbox", { name: "validator" }).uncheck();
         await page.getByRole("button", { name: "Make a join line" }).click();
-        const line = (await panel(page, "Join line").innerText()).trim();
-        expect(line).toMatch(/^psionic join 127\.0\.0\.1:\d+ --token psn1_\S+$/);
-        expect(await panel(page, "Let another machine join").innerText()).toMatch(
+        const line = (
+          await shows.text(
+            panel(page, "Join line"),
+            /^\s*psionic join 127\.0\.0\.1:\d+ --token psn1_\S+\s*$/,
+          )
+        ).trim();
+        await shows.text(
+          panel(page, "Let another machine join"),
           /One machine joins with it until 20\d\d-\S+ \S+, as host, coordinator, trainer\. It is shown this once/,
         );
         await page.getByRole("button", { name: "Copy the join line" }).click();
         await page.getByText("copied", { exact: true }).waitFor();
-        expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe(line);
-        expect(await window.audit()).toEqual([]);
+        await window.says<string>("navigator.clipboard.readText()", (copied) =>
+          expect(copied).toBe(line),
+        );
+        await window.isInOrder();
         // Nothing that is shown may go away while the rest comes.
         await page.evaluate(
           `window.lost = 0;
@@ -90,15 +99,16 @@ describe.skipIf(maySkipBrowser())(
         expect(joined.status).toBe(0);
         await rows(page).nth(1).getByText("connected").waitFor();
         await rows(page).nth(1).locator(".state-ready").waitFor();
-        expect(await page.getByText("This node is alone").count()).toBe(0);
+        await shows.count(page.getByText("This node is alone"), 0);
         await panel(page, "Mesh")
           .getByText("one node decides, and the others may come and go")
           .waitFor();
+        // Two nodes stand in it, so the rest has come: nothing of it took anything away.
         expect(await page.evaluate<number>("window.lost")).toBe(0);
-        expect((await panel(page, "Join line").innerText()).trim()).toBe(line);
+        await shows.text(panel(page, "Join line"), line);
         await page.reload();
-        await heading(page, "Cluster").waitFor();
-        expect(await panel(page, "Join line").count()).toBe(0);
+        await rows(page).nth(1).waitFor();
+        await shows.count(panel(page, "Join line"), 0);
         expect(window.faults).toEqual([]);
       },
       timeoutMs,
@@ -107,38 +117,31 @@ describe.skipIf(maySkipBrowser())(
     test(
       "C-7 both nodes show the same mesh; where this one did not found it, words say which did",
       async () => {
+        const picture = /^2 nodes, coordinator psn\w+; this node's links: 1 connected/;
+        const othersMakeLines = "Join lines are made on an owner of the mesh";
         const facts = await Promise.all(
           [host, guest].map(async (home) => {
             await using window = await enter(home);
             const { page } = window;
             await rows(page).nth(1).waitFor();
-            const mesh = await panel(page, "Mesh").innerText();
+            const mesh = await shows.text(panel(page, "Mesh"), /psm[a-z2-7]{32}/);
             const id = /psm[a-z2-7]{32}/.exec(mesh)?.[0];
-            const picture = await page.getByRole("img").first().getAttribute("aria-label");
-            expect(await window.audit()).toEqual([]);
+            await eventually(
+              () => page.getByRole("img").first().getAttribute("aria-label"),
+              (words) => expect(words).toMatch(picture),
+            );
+            await window.isInOrder();
             expect(window.faults).toEqual([]);
-            const join = await panel(page, "Let another machine join").innerText();
-            const buttons = await panel(page, "Let another machine join")
-              .getByRole("button")
-              .count();
-            return {
-              id,
-              picture,
-              join,
-              buttons,
-              nodes: await rows(page).locator("th").allInnerTexts(),
-            };
+            const join = panel(page, "Let another machine join");
+            await shows.text(join, home === host ? "Join line" : othersMakeLines);
+            await shows.count(join.getByRole("button"), home === host ? 1 : 0);
+            return { id, nodes: await rows(page).locator("th").allInnerTexts() };
           }),
         );
         const [first, second] = facts;
         expect(first!.id).toBeDefined();
         expect(second!.id).toBe(first!.id);
         expect(second!.nodes.toSorted()).toEqual(first!.nodes.toSorted());
-        expect(first!.picture).toMatch(
-          /^2 nodes, coordinator psn\w+; this node's links: 1 connected/,
-        );
-        expect(facts.map(({ buttons }) => buttons)).toEqual([1, 0]);
-        expect(second!.join).toContain("Join lines are made on an owner of the mesh");
       },
       timeoutMs,
     );
@@ -155,10 +158,14 @@ describe.skipIf(maySkipBrowser())(
         await drain.getByText(/no more work and is offline in \d+ s/).waitFor();
         // Escape changes nothing and gives the focus back.
         await page.keyboard.press("Escape");
-        expect(await drain.count()).toBe(0);
-        expect(await page.evaluate("document.activeElement.textContent")).toBe("Drain…");
+        await shows.count(drain, 0);
+        await window.says("document.activeElement.textContent", (text) =>
+          expect(text).toBe("Drain…"),
+        );
         await page.keyboard.press("Enter");
-        await drain.waitFor();
+        await window.says("document.activeElement.textContent", (text) =>
+          expect(text).toBe("Drain it"),
+        );
         await page.keyboard.press("Enter");
         await page.locator(".run-title .state-draining").waitFor();
         await page.getByRole("button", { name: "Evict…" }).press("Enter");
@@ -166,22 +173,26 @@ describe.skipIf(maySkipBrowser())(
         await evict.getByLabel(/^Why/).waitFor();
         // Without a reason nothing is asked of the node.
         await page.keyboard.press("Enter");
-        expect(await page.locator(".run-title .state-evicted").count()).toBe(0);
+        await window.says("document.activeElement.validity.valueMissing", (isMissing) =>
+          expect(isMissing).toBe(true),
+        );
+        await shows.count(page.locator(".run-title .state-evicted"), 0);
         await page.keyboard.type("returned to the vendor");
-        expect(await window.audit()).toEqual([]);
+        await window.isInOrder();
         await page.keyboard.press("Enter");
         await page.locator(".run-title .state-evicted").waitFor();
-        expect(await page.getByRole("button", { name: /Drain|Evict/ }).count()).toBe(0);
+        await shows.count(page.getByRole("button", { name: /Drain|Evict/ }), 0);
         await panel(page, "Receipts, newest first").getByText("cluster.evicted").waitFor();
         await page.getByRole("link", { name: "The whole cluster" }).click();
         await panel(page, "Nodes that left or were evicted").getByText("evicted").waitFor();
         await page.getByText("This node is alone").waitFor();
-        expect(await rows(page).count()).toBe(1);
+        await shows.count(rows(page), 1);
         expect(window.faults).toEqual([]);
         await using other = await enter(guest);
         await other.page.getByText(/^This node is no member any more/).waitFor();
-        expect(await other.page.getByText("Let another machine join").count()).toBe(0);
-        expect(await other.audit()).toEqual([]);
+        await other.page.getByRole("heading", { name: "Topology" }).waitFor();
+        await shows.count(other.page.getByText("Let another machine join"), 0);
+        await other.isInOrder();
         expect(other.faults).toEqual([]);
       },
       timeoutMs,
@@ -210,16 +221,16 @@ describe.skipIf(maySkipBrowser())(
           await window.drawn();
           const path = join(folder, `${name}-${size}-${scheme}.png`);
           await page.screenshot({ path, fullPage: true });
-          expect({ name, found: await window.audit() }).toEqual({ name, found: [] });
+          await window.isInOrder(name);
           // Nothing of the picture is cut off.
-          const cut = await page.evaluate<number>(
+          await window.says<number>(
             `[...document.querySelectorAll(".topology > svg text")].filter((text) => {
                const [inner, outer] = [text, text.closest("svg")].map((each) => each.getBoundingClientRect());
                return inner.left < outer.left - 1 || inner.right > outer.right + 1 ||
                  inner.top < outer.top - 1 || inner.bottom > outer.bottom + 1;
              }).length`,
+            (cut) => expect({ name, cut }).toEqual({ name, cut: 0 }),
           );
-          expect({ name, cut }).toEqual({ name, cut: 0 });
         };
         await look("cluster-five");
         for (const count of [1, 2, 12, 50]) {
@@ -228,7 +239,7 @@ describe.skipIf(maySkipBrowser())(
           await pretend(window, { ...five, nodes });
           await window.show("#/nowhere");
           await window.show(address);
-          expect(await page.locator(".topology > svg .mark").count()).toBe(count);
+          await shows.count(page.locator(".topology > svg .mark"), count);
           await look(`cluster-${count}`);
         }
         expect(window.faults).toEqual([]);
@@ -244,29 +255,32 @@ describe.skipIf(maySkipBrowser())(
         await pretend(window, five);
         await page.reload();
         await rows(page).nth(4).waitFor();
-        const table = await rows(page).allInnerTexts();
-        expect(table[0]).toMatch(/psnab3cab\s+ready\s+decides\s+this node/);
-        expect(table[1]).toMatch(/coordinator\s+connected through psnhm5khm\s+41 ms/);
-        expect(table[1]).toMatch(/unavailable\s+best effort \/ best effort/);
-        expect(table[2]).toMatch(/degraded\s+188 ms[\s\S]*verified/);
-        expect(table[3]).toMatch(/ready, suspected\s+follows\s+refused[\s\S]*required \/ none/);
-        expect(table[4]).toMatch(/offline\s+decides\s+unreachable/);
-        expect(table.some((row) => row.includes("psnyw4byw"))).toBe(false);
+        await eventually(
+          () => rows(page).allInnerTexts(),
+          (table) => {
+            expect(table[0]).toMatch(/psnab3cab\s+ready\s+decides\s+this node/);
+            expect(table[1]).toMatch(/coordinator\s+connected through psnhm5khm\s+41 ms/);
+            expect(table[1]).toMatch(/unavailable\s+best effort \/ best effort/);
+            expect(table[2]).toMatch(/degraded\s+188 ms[\s\S]*verified/);
+            expect(table[3]).toMatch(/ready, suspected\s+follows\s+refused[\s\S]*required \/ none/);
+            expect(table[4]).toMatch(/offline\s+decides\s+unreachable/);
+            expect(table.some((row) => row.includes("psnyw4byw"))).toBe(false);
+          },
+        );
         const links = panel(page, "Links of this node");
         await links.getByText("7 of the last hundred pings were lost (link_lossy)").waitFor();
         await links.getByText(/requires them \(claims_missing\); no claims came/).waitFor();
         await page.getByText("Measured by the members (4)").click();
-        expect(await panel(page, "Links as members measured them").getByRole("row").count()).toBe(
-          5,
-        );
+        await shows.count(panel(page, "Links as members measured them").getByRole("row"), 5);
         const digest = page.getByRole("button", { name: /^identity digest of psnhm5khm/ });
-        expect(await digest.innerText()).toBe(`${"a".repeat(12)}…`);
+        await shows.text(digest, /^a{12}…$/);
         await digest.press("Enter");
-        expect(await digest.innerText()).toBe("a".repeat(64));
-        expect(await digest.getAttribute("aria-expanded")).toBe("true");
+        await shows.text(digest, /^a{64}$/);
+        await shows.attribute(digest, "aria-expanded", "true");
         const receipts = page.getByRole("link", { name: "Receipts about psnhm5khm" });
-        expect(await receipts.getAttribute("href")).toContain(`subject=${fixtureIds.degraded}`);
-        expect(await window.audit()).toEqual([]);
+        const wanted = `#/receipts?subject=${fixtureIds.degraded}`;
+        await shows.attribute(receipts, "href", wanted);
+        await window.isInOrder();
         expect(window.faults).toEqual([]);
       },
       timeoutMs,
@@ -287,8 +301,8 @@ describe.skipIf(maySkipBrowser())(
           await window.show("#/node");
           await window.show(address);
           await page.getByText("This node takes part in no mesh now.").waitFor();
-          expect(await page.getByRole("alert").count()).toBe(0);
-          expect(await window.audit()).toEqual([]);
+          await shows.count(page.getByRole("alert"), 0);
+          await window.isInOrder();
         }
         // Without enough of those that decide, that is what is said first.
         await window.context.unrouteAll();
@@ -299,31 +313,38 @@ describe.skipIf(maySkipBrowser())(
         await page.getByRole("alert").getByText("Nobody coordinates the mesh.").waitFor();
         await page.getByText(/is a member, and the manifest does not name it/).waitFor();
         await page.getByText(/^This node is joining/).waitFor();
-        expect(await window.audit()).toEqual([]);
+        await window.isInOrder();
         expect(window.faults).toEqual([]);
       },
       timeoutMs,
     );
 
-    test("the view is reached from the navigation and remembers its place", async () => {
-      await using window = await enter(host, "#/");
-      const { page } = window;
-      const link = page.getByRole("navigation", { name: "Views" }).getByRole("link", {
-        name: "Cluster",
-      });
-      await link.press("Enter");
-      await heading(page, "Cluster").waitFor();
-      expect(await link.getAttribute("aria-current")).toBe("page");
-      expect(await page.title()).toBe("Cluster · psionic");
-      await rows(page).locator("th a").first().click();
-      await page.getByRole("heading", { level: 1, name: /^Member psn/ }).waitFor();
-      expect(await link.getAttribute("aria-current")).toBe("page");
-      // An owner is drained at most, never evicted.
-      await page.getByRole("button", { name: "Drain…" }).waitFor();
-      expect(await page.getByRole("button", { name: "Evict…" }).count()).toBe(0);
-      await page.goBack();
-      await heading(page, "Cluster").waitFor();
-      expect(window.faults).toEqual([]);
-    }, 60_000);
+    test(
+      "the view is reached from the navigation and remembers its place",
+      async () => {
+        await using window = await enter(host, "#/");
+        const { page } = window;
+        const link = page.getByRole("navigation", { name: "Views" }).getByRole("link", {
+          name: "Cluster",
+        });
+        await link.press("Enter");
+        await heading(page, "Cluster").waitFor();
+        await shows.attribute(link, "aria-current", "page");
+        await eventually(
+          () => page.title(),
+          (title) => expect(title).toBe("Cluster · psionic"),
+        );
+        await rows(page).locator("th a").first().click();
+        await page.getByRole("heading", { level: 1, name: /^Member psn/ }).waitFor();
+        await shows.attribute(link, "aria-current", "page");
+        // An owner is drained at most, never evicted.
+        await page.getByRole("button", { name: "Drain…" }).waitFor();
+        await shows.count(page.getByRole("button", { name: "Evict…" }), 0);
+        await page.goBack();
+        await heading(page, "Cluster").waitFor();
+        expect(window.faults).toEqual([]);
+      },
+      timeoutMs,
+    );
   },
 );
