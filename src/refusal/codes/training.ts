@@ -30,7 +30,19 @@ export const trainingCodes = {
     14,
     422,
     false,
-    "A training step produced a NaN or an infinity and was not taken. The message names the operation or parameter; a lower learning rate or an earlier checkpoint usually helps.",
+    "A training step, or what several machines made of one, has a NaN or an infinity in it and was not taken. The message names the operation or parameter; a lower learning rate or an earlier checkpoint usually helps.",
+  ),
+  delta_malformed: entry(
+    13,
+    422,
+    false,
+    "The file is no delta of this run: cut off, of another codec or model, or not written by the codec's rules. The message says what is wrong with it.",
+  ),
+  run_document_wrong: entry(
+    13,
+    422,
+    false,
+    "The document that describes a run has not the shape this version reads, or its settings do not fit together. The message names the field.",
   ),
   run_not_found: entry(
     10,
@@ -61,6 +73,24 @@ export const trainingCodes = {
     409,
     false,
     "The run has completed all its steps. Start a new run, or sample from this one.",
+  ),
+  run_manifest_wrong: entry(
+    2,
+    422,
+    false,
+    "The manifest of a run is not understood: it is no TOML, or a key is unknown, stands under another heading or has a value it may not have. The message names the line; `psionic run init` writes one that is understood.",
+  ),
+  run_manifest_exists: entry(
+    14,
+    409,
+    false,
+    "A manifest is never written over a file that is there. Name another file, or move that one away first.",
+  ),
+  trainers_absent: entry(
+    14,
+    409,
+    true,
+    "No member of the mesh that is ready has the role of a trainer, so nobody would work on the run. Have one join as a trainer, or wait until one is back.",
   ),
   run_not_running: entry(
     14,
