@@ -29,7 +29,14 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ sample: "trusted", replay: "trusted", sim: "trusted" },
   ...{ "receipt/list": "trusted", "receipt/show": "trusted" },
   // Names files of the machine, shows its paths and settings, starts and stops work.
-  ...{ train: "owner", "run/start": "owner", "run/stop": "owner", chat: "owner", export: "owner" },
+  ...{
+    "run/init": "owner",
+    train: "owner",
+    "run/start": "owner",
+    "run/stop": "owner",
+    chat: "owner",
+    export: "owner",
+  },
   ...{ "artifact/add": "owner", "artifact/pull": "owner", "artifact/get": "owner" },
   ...{ "artifact/verify": "owner", "artifact/gc": "owner", "artifact/remove": "owner" },
   ...{ "token/create": "owner", "token/revoke": "owner" },

@@ -9,6 +9,7 @@ import "#src/train/train.command.ts";
 import "#src/model/plan.command.ts";
 import "#src/train/runs.command.ts";
 import "#src/train/run-status.command.ts";
+import "./windows-commands/run-init.command.ts";
 import "#src/train/run-start.command.ts";
 import "#src/train/run-stop.command.ts";
 import "#src/train/run-series.command.ts";
