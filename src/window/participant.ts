@@ -70,8 +70,8 @@ export class Participant {
   readonly #outcomes = new Map<string, Outcome>();
   readonly #patience = new Patience();
   readonly #interruptions = new Map<string, number>();
-  /** Evaluations stated or given up: the state does not keep them. */
-  readonly #evaluated = new Set<string>();
+  /** Evaluations that this machine cannot make. */
+  readonly #unevaluated = new Set<string>();
   /** Runs that this machine cannot work on, and why. */
   readonly #hopeless = new Map<string, string>();
   #ticket = 0;
@@ -139,7 +139,7 @@ export class Participant {
       kind === "prepare" && this.#heldRevision(run) === run.revision.number;
     return this.#duties(this.#runs, this.#node, holding).filter(
       (job) =>
-        !this.#hopeless.has(job.run.run) && !this.#evaluated.has(jobKey(job)) && !isPrepared(job),
+        !this.#hopeless.has(job.run.run) && !this.#unevaluated.has(jobKey(job)) && !isPrepared(job),
     );
   }
 
@@ -164,7 +164,7 @@ export class Participant {
     for (const key of this.#outcomes.keys()) if (!keys.has(key)) this.#outcomes.delete(key);
     for (const key of this.#interruptions.keys())
       if (!keys.has(key)) this.#interruptions.delete(key);
-    for (const key of this.#evaluated) if (this.#isOfThePast(key)) this.#evaluated.delete(key);
+    for (const key of this.#unevaluated) if (this.#isOfThePast(key)) this.#unevaluated.delete(key);
     this.#patience.keep((key) => keys.has(key) || this.#isOfRun(key));
     const next = due.find((job) => {
       const key = jobKey(job);
@@ -172,7 +172,8 @@ export class Participant {
     });
     const effects: ParticipantEffect[] = [];
     const { key } = this.#underway ?? {};
-    if (key !== undefined && (!keys.has(key) || this.#makesWay(next))) {
+    const isDue = key !== undefined && (keys.has(key) || this.#isMergedElsewhere());
+    if (key !== undefined && (!isDue || this.#makesWay(next))) {
       this.#underway = null;
       effects.push({ kind: "cancel", key });
     }
@@ -181,6 +182,22 @@ export class Participant {
       effects.push({ kind: "begin", ...this.#underway });
     }
     return effects;
+  }
+
+  /**
+   * Whether others were first to make the revision that is being made here: having it in the end is worth more than
+   * to stop and fetch it.
+   */
+  #isMergedElsewhere(): boolean {
+    const { job } = this.#underway!;
+    if (job.kind !== "merge") return false;
+    const run = this.#runOf(job.run.run);
+    const past = run?.past;
+    return (
+      past?.outcome === "promoted" &&
+      past.anchor === job.window.anchor &&
+      past.revision === run!.revision.number
+    );
   }
 
   /** Whether the work under way is put off for another, which is not done more than a few times to each. */
@@ -193,10 +210,10 @@ export class Participant {
     return true;
   }
 
-  #isOfThePast(evaluated: string): boolean {
-    return !this.#runs.some(
-      (run) => jobKey({ kind: "evaluate", run, isFull: false }) === evaluated,
-    );
+  #isOfThePast(evaluation: string): boolean {
+    const keysOf = (run: Run) =>
+      [true, false].map((isFull) => jobKey({ kind: "evaluate", run, isFull }));
+    return !this.#runs.some((run) => keysOf(run).includes(evaluation));
   }
 
   /** Names of what is said about runs in general: `ready RUN`, `gone RUN`. */
@@ -232,7 +249,7 @@ export class Participant {
     const { job } = this.#underway;
     this.#underway = null;
     this.#patience.lose(key, this.#nowMs);
-    if (isHopeless && job.kind === "evaluate") this.#evaluated.add(key);
+    if (isHopeless && job.kind === "evaluate") this.#unevaluated.add(key);
     else if (isHopeless) this.#hopeless.set(job.run.run, code);
   }
 
@@ -243,7 +260,6 @@ export class Participant {
     this.#saying = null;
     if (refused !== null) return this.#patience.lose(due.key, this.#nowMs);
     this.#patience.win(due.key);
-    if (due.said.saying === "evaluation") this.#evaluated.add(due.key);
     this.#landings.set(run, { previous, untilMs: this.#nowMs + landingMs });
   }
 
