@@ -1,7 +1,8 @@
 /** A run's checkpoints as people look at them: which there are, what they weigh, what they come from. */
 import * as v from "valibot";
 import type { Disk } from "#src/port/disk.ts";
-import { checkpointDirectory, checkpointManifestSchema, manifestFile } from "./checkpoint.ts";
+import { checkpointDirectory, manifestFile } from "./checkpoint.ts";
+import { storedManifestSchema } from "./revision-manifest.ts";
 import type { CheckpointRecord } from "./run-store.ts";
 
 /** Checkpoints listed at most, the newest. */
@@ -49,7 +50,7 @@ async function manifestFacts(
   if (remembered) return remembered;
   const path = `${runDirectory}/checkpoints/${checkpointDirectory(step)}/${manifestFile}`;
   try {
-    const manifest = v.parse(checkpointManifestSchema, JSON.parse(await disk.readText(path)));
+    const manifest = v.parse(storedManifestSchema, JSON.parse(await disk.readText(path)));
     if (manifest.digest !== manifestDigest) return null;
     const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0);
     const facts = { parent: manifest.parent, sizeBytes };

@@ -8,14 +8,13 @@ import * as v from "valibot";
 import { digestBytes, type Digest } from "#src/codec/digest.ts";
 import { merkleBlockBytes, merkleLeaf, merkleRoot } from "#src/codec/merkle.ts";
 import { safetensorsHead } from "#src/codec/safetensors.ts";
-import type { SpaceName } from "#src/graph/plan.ts";
+import type { PlannedTensor, SpaceName } from "#src/graph/plan.ts";
+import type { Memory } from "#src/kernel/contract.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import {
   asSafetensors,
   blocksFile,
-  type CheckpointManifest,
-  checkpointManifestSchema,
   checkpointDirectory,
   checkpointParts,
   type CheckpointPart,
@@ -28,10 +27,13 @@ import {
   temporaryPrefix,
 } from "./checkpoint.ts";
 import { elementCount, type Executor } from "./executor.ts";
+import { type StoredManifest, storedManifestSchema } from "./revision-manifest.ts";
 import type { StateTensor } from "./state-digest.ts";
 
 /** A multiple of the Merkle block. */
 const readBytes = 8 * 1024 * 1024;
+/** Of a manifest; the largest models have a few hundred tensors of two hundred bytes each. */
+const manifestMaximumBytes = 16 * 1024 * 1024;
 
 export interface FallBack {
   /** `latest.json`, or the checkpoint's directory name. */
@@ -41,7 +43,7 @@ export interface FallBack {
 }
 
 export interface Restored {
-  readonly manifest: CheckpointManifest;
+  readonly manifest: StoredManifest;
   /** The rungs passed over before this one held. */
   readonly fallBacks: readonly FallBack[];
 }
@@ -166,14 +168,10 @@ async function readPointer(
   return name;
 }
 
-/** Reads and checks a manifest. Refuses with `checkpoint_*`. */
-export async function readManifest(
-  disk: Disk,
-  directory: string,
-  expectation: Expectation,
-): Promise<CheckpointManifest> {
+/** Reads a manifest that is sound in itself. Refuses with `checkpoint_*`. */
+export async function readStoredManifest(disk: Disk, directory: string): Promise<StoredManifest> {
   const path = `${directory}/${manifestFile}`;
-  const name = directory.slice(directory.lastIndexOf("/") + 1);
+  const name = nameOf(directory);
   const entry = await disk.stat(path);
   if (!entry)
     refuse("checkpoint_truncated", `${name} has no ${manifestFile}: its write was cut off.`, {
@@ -181,16 +179,30 @@ export async function readManifest(
     });
   if (entry.sizeBytes === 0)
     refuse("checkpoint_truncated", `${name}/${manifestFile} is empty.`, { directory });
-  const parsed = v.safeParse(checkpointManifestSchema, parseJson(await disk.readText(path)));
+  const isReadable = entry.sizeBytes <= manifestMaximumBytes;
+  const parsed = v.safeParse(
+    storedManifestSchema,
+    isReadable ? parseJson(await disk.readText(path)) : null,
+  );
   if (!parsed.success)
     refuse("checkpoint_corrupt", `${name}/${manifestFile} is not a checkpoint manifest.`, {
       directory,
     });
-  const manifest = parsed.output;
-  if (manifestDigest(manifest) !== manifest.digest)
+  if (manifestDigest(parsed.output) !== parsed.output.digest)
     refuse("checkpoint_corrupt", `${name}/${manifestFile} does not have the digest it states.`, {
       directory,
     });
+  return parsed.output;
+}
+
+/** Reads a manifest and checks that it is the one its directory should have. Refuses with `checkpoint_*`. */
+export async function readManifest(
+  disk: Disk,
+  directory: string,
+  expectation: Expectation,
+): Promise<StoredManifest> {
+  const name = nameOf(directory);
+  const manifest = await readStoredManifest(disk, directory);
   if (manifest.run !== expectation.run)
     refuse("checkpoint_stale", `${name} belongs to run ${manifest.run}.`, { directory });
   if (checkpointDirectory(manifest.step) !== name)
@@ -204,15 +216,34 @@ export async function readManifest(
 export async function loadState(
   disk: Disk,
   directory: string,
-  manifest: CheckpointManifest,
+  manifest: StoredManifest,
   target: Target,
 ): Promise<void> {
   const wanted = new Set<SpaceName>(target.plan.spaces.map((space) => space.name));
-  const name = directory.slice(directory.lastIndexOf("/") + 1);
+  if (manifest.format === "psionic-revision/1" && wanted.has("gradients"))
+    refuse("checkpoint_stale", `${nameOf(directory)} is a revision of several machines.`, {
+      directory,
+    });
+  const parts = checkpointParts(target.plan).filter((part) =>
+    part.tensors.some((each) => wanted.has(each.tensor.space)),
+  );
+  await loadParts(disk, directory, manifest, parts, ({ space }) => target.memory(space)!);
+}
+
+/** Where a tensor is read to: `offsetBytes` of it counts from the start of this. */
+export type MemoryOf = (tensor: PlannedTensor) => Pick<Memory, "view">;
+
+/** Reads whole files into memory, verifying sizes, heads and every block. Refuses with `checkpoint_*`. */
+export async function loadParts(
+  disk: Disk,
+  directory: string,
+  manifest: StoredManifest,
+  parts: readonly CheckpointPart[],
+  memoryOf: MemoryOf,
+): Promise<void> {
+  const name = nameOf(directory);
   for (const file of manifest.files) await checkSize(disk, directory, file);
-  for (const part of checkpointParts(target.plan)) {
-    if (part.tensors.length === 0 || !part.tensors.some((each) => wanted.has(each.tensor.space)))
-      continue;
+  for (const part of parts) {
     const path = `${directory}/${part.file}`;
     const head = safetensorsHead(part.tensors.map(asSafetensors));
     const found = await disk.readRange(path, 0, head.byteLength);
@@ -225,22 +256,22 @@ export async function loadState(
           file: part.file,
         },
       );
-    await loadPart(disk, directory, manifest, target, part, head.byteLength);
+    await loadPart(disk, directory, manifest, memoryOf, part, head.byteLength);
   }
 }
 
 async function loadPart(
   disk: Disk,
   directory: string,
-  manifest: CheckpointManifest,
-  target: Target,
+  manifest: StoredManifest,
+  memoryOf: MemoryOf,
   part: CheckpointPart,
   headBytes: number,
 ): Promise<void> {
   const roots = new Map(manifest.tensors.map((tensor) => [tensor.name, tensor.root]));
   let offset = headBytes;
   for (const each of part.tensors) {
-    const memory = target.memory(each.tensor.space)!;
+    const memory = memoryOf(each.tensor);
     const sizeBytes = elementCount(each.tensor) * 4;
     const leaves: Uint8Array[] = [];
     for (let done = 0; done < sizeBytes; done += readBytes) {
@@ -265,12 +296,12 @@ async function loadPart(
 async function refuseBlock(
   disk: Disk,
   directory: string,
-  manifest: CheckpointManifest,
+  manifest: StoredManifest,
   part: CheckpointPart,
   each: StateTensor,
   leaves: readonly Uint8Array[],
 ): Promise<never> {
-  const name = directory.slice(directory.lastIndexOf("/") + 1);
+  const name = nameOf(directory);
   const block = await firstDifferentBlock(disk, directory, manifest, each.name, leaves);
   const place = block === null ? "" : `, block ${block} of 64 KiB`;
   refuse("checkpoint_corrupt", `${name}/${part.file} was changed in tensor ${each.name}${place}.`, {
@@ -284,7 +315,7 @@ async function refuseBlock(
 async function firstDifferentBlock(
   disk: Disk,
   directory: string,
-  manifest: CheckpointManifest,
+  manifest: StoredManifest,
   tensor: string,
   leaves: readonly Uint8Array[],
 ): Promise<number | null> {
@@ -309,9 +340,9 @@ async function firstDifferentBlock(
 async function checkSize(
   disk: Disk,
   directory: string,
-  file: CheckpointManifest["files"][number],
+  file: StoredManifest["files"][number],
 ): Promise<void> {
-  const name = `${directory.slice(directory.lastIndexOf("/") + 1)}/${file.name}`;
+  const name = `${nameOf(directory)}/${file.name}`;
   const entry = await disk.stat(`${directory}/${file.name}`);
   if (!entry) refuse("checkpoint_truncated", `${name} is missing.`, { directory, file: file.name });
   if (entry.sizeBytes === 0)
@@ -327,6 +358,10 @@ async function checkSize(
       `${name} has ${entry.sizeBytes - file.sizeBytes} bytes too many.`,
       { directory, file: file.name },
     );
+}
+
+function nameOf(directory: string): string {
+  return directory.slice(directory.lastIndexOf("/") + 1);
 }
 
 function parseJson(text: string): unknown {

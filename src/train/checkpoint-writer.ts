@@ -3,33 +3,24 @@
  * piece between steps, made durable, renamed into place, and only then pointed at. At most one is
  * under way; a request that comes earlier is turned down, so memory never grows.
  */
-import { merkleBlockBytes, merkleLeaf, merkleRoot } from "#src/codec/merkle.ts";
-import { safetensorsHead } from "#src/codec/safetensors.ts";
 import type { Digest } from "#src/codec/digest.ts";
 import type { Plan } from "#src/graph/plan.ts";
 import type { Memory } from "#src/kernel/contract.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import {
-  asSafetensors,
-  blocksFile,
   checkpointDirectory,
   checkpointParts,
   type CheckpointManifest,
-  type CheckpointPart,
-  displacedPrefix,
   manifestFile,
-  pointerFile,
   sealManifest,
   temporaryPrefix,
   type UnsealedManifest,
 } from "./checkpoint.ts";
+import { ContentsWriter, movePointer, publishDirectory } from "./checkpoint-contents.ts";
 import { elementCount, type Executor, forEachPiece } from "./executor.ts";
 import { type Retention, sweepCheckpoints } from "./retention.ts";
-import { sealState, type TensorRoot } from "./state-digest.ts";
-
-/** Bytes hashed and written before other work gets its turn. */
-export const writeBytes = 8 * 1024 * 1024;
+import { sealState } from "./state-digest.ts";
 
 /** What the writer cannot know by itself. */
 export type CheckpointFacts = Pick<
@@ -111,9 +102,8 @@ export class CheckpointWriter {
       await this.disk.publish(`${temporary}/${manifestFile}`, `${JSON.stringify(manifest)}\n`);
       await this.disk.syncDirectory(temporary);
       await this.recorded(facts.step);
-      await this.#publish(temporary, name);
-      const pointer = { directory: name, manifestDigest: manifest.digest };
-      await this.disk.publish(`${this.directory}/${pointerFile}`, `${JSON.stringify(pointer)}\n`);
+      await publishDirectory(this.disk, this.directory, temporary, name);
+      await movePointer(this.disk, this.directory, name, manifest.digest);
       this.#parent = manifest.digest;
       const removed = await sweepCheckpoints(this.disk, this.directory, this.retention, {
         last: facts.step,
@@ -124,95 +114,6 @@ export class CheckpointWriter {
       await this.disk.remove(temporary).catch(() => {});
       throw error;
     }
-  }
-
-  /**
-   * Renames the finished directory into place. A directory already there (the run went back behind
-   * it and came again) gives way; it is removed only after the new one is in place.
-   */
-  async #publish(temporary: string, name: string): Promise<void> {
-    const final = `${this.directory}/${name}`;
-    const displaced = `${this.directory}/${displacedPrefix}${name}`;
-    const occupied = (await this.disk.stat(final)) !== null;
-    if (occupied) {
-      await this.disk.remove(displaced);
-      await this.disk.rename(final, displaced);
-    }
-    try {
-      await this.disk.rename(temporary, final);
-    } catch (error) {
-      if (occupied) await this.disk.rename(displaced, final);
-      throw error;
-    }
-    await this.disk.syncDirectory(this.directory);
-    if (occupied) await this.disk.remove(displaced);
-  }
-}
-
-/** Streams tensors into files and collects their digests on the way. */
-class ContentsWriter {
-  readonly tensors: TensorRoot[] = [];
-  readonly files: { name: string; sizeBytes: number; sha256: Digest }[] = [];
-  readonly #leaves: Uint8Array[] = [];
-  /** Bytes of the snapshot already hashed. */
-  #offset = 0;
-
-  constructor(
-    readonly disk: Disk,
-    readonly directory: string,
-    readonly snapshot: Memory,
-  ) {}
-
-  async writePart(part: CheckpointPart): Promise<void> {
-    const chunks = this.#chunksOf(part);
-    await this.#writeFile(part.file, chunks);
-  }
-
-  /** After the last part: the block digests gathered. */
-  async writeBlocks(): Promise<void> {
-    const bytes = new Uint8Array(this.#leaves.length * 32);
-    this.#leaves.forEach((leaf, index) => bytes.set(leaf, index * 32));
-    await this.#writeFile(blocksFile, [bytes]);
-  }
-
-  /** The bytes of a part's file; small tensors, which lie side by side, come together. */
-  *#chunksOf(part: CheckpointPart): Generator<Uint8Array> {
-    yield safetensorsHead(part.tensors.map(asSafetensors));
-    let from = this.#offset;
-    for (const { name, tensor } of part.tensors) {
-      const sizeBytes = elementCount(tensor) * 4;
-      const leaves: Uint8Array[] = [];
-      for (let done = 0; done < sizeBytes; done += writeBytes) {
-        const length = Math.min(writeBytes, sizeBytes - done);
-        const bytes = this.snapshot.view(this.#offset, length);
-        for (let start = 0; start < length; start += merkleBlockBytes)
-          leaves.push(merkleLeaf(bytes.subarray(start, start + merkleBlockBytes)));
-        this.#offset += length;
-        if (this.#offset - from < writeBytes / 2) continue;
-        yield this.snapshot.view(from, this.#offset - from);
-        from = this.#offset;
-      }
-      this.#leaves.push(...leaves);
-      this.tensors.push({ name, shape: tensor.shape, root: merkleRoot(leaves) });
-    }
-    if (this.#offset > from) yield this.snapshot.view(from, this.#offset - from);
-  }
-
-  async #writeFile(name: string, chunks: Iterable<Uint8Array>): Promise<void> {
-    const hasher = new Bun.CryptoHasher("sha256");
-    let sizeBytes = 0;
-    const writer = await this.disk.create(`${this.directory}/${name}`);
-    try {
-      for (const chunk of chunks) {
-        hasher.update(chunk);
-        sizeBytes += chunk.byteLength;
-        await writer.write(chunk);
-      }
-      await writer.sync();
-    } finally {
-      await writer.close();
-    }
-    this.files.push({ name, sizeBytes, sha256: hasher.digest("hex") });
   }
 }
 

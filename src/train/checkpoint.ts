@@ -24,6 +24,15 @@ export const displacedPrefix = `${temporaryPrefix}old-`;
 const digestSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
+/** What the manifests of checkpoints and of revisions say of their files. */
+export const contentEntries = {
+  stateDigest: digestSchema,
+  tensors: v.array(
+    v.strictObject({ name: v.string(), shape: v.array(natural), root: digestSchema }),
+  ),
+  files: v.array(v.strictObject({ name: v.string(), sizeBytes: natural, sha256: digestSchema })),
+};
+
 export const checkpointManifestSchema = v.strictObject({
   format: v.literal("psionic-checkpoint/1"),
   run: v.string(),
@@ -35,11 +44,7 @@ export const checkpointManifestSchema = v.strictObject({
   data: v.strictObject({ digest: digestSchema, nextStep: natural, tokensRead: natural }),
   random: v.strictObject({ seed: natural, nextCounter: natural }),
   optimizer: optimizerSchema,
-  stateDigest: digestSchema,
-  tensors: v.array(
-    v.strictObject({ name: v.string(), shape: v.array(natural), root: digestSchema }),
-  ),
-  files: v.array(v.strictObject({ name: v.string(), sizeBytes: natural, sha256: digestSchema })),
+  ...contentEntries,
   /** Digest of the manifest of the checkpoint before this one in the run; null for the first. */
   parent: v.nullable(digestSchema),
   /** Digest of the canonical JSON of all of the above. */
@@ -58,7 +63,8 @@ export function sealManifest(unsealed: UnsealedManifest): CheckpointManifest {
   return { ...unsealed, digest: digestJson(unsealed) };
 }
 
-export function manifestDigest(manifest: CheckpointManifest): Digest {
+/** The digest a manifest has to state: of all of it but that. */
+export function manifestDigest(manifest: { readonly digest: Digest }): Digest {
   const { digest: _, ...unsealed } = manifest;
   return digestJson(unsealed);
 }

@@ -7,7 +7,7 @@ import type { Clock } from "#src/port/clock.ts";
 import type { Disk } from "#src/port/disk.ts";
 import type { RuntimeManifest } from "#src/receipt/runtime-manifest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { CheckpointManifest } from "./checkpoint.ts";
+import type { StoredManifest } from "./revision-manifest.ts";
 import { restoreCheckpoint, sweepTemporaries } from "./checkpoint-restore.ts";
 import { checkRoom, type CheckpointFacts, CheckpointWriter } from "./checkpoint-writer.ts";
 import type { Executor } from "./executor.ts";
@@ -77,7 +77,7 @@ class Session {
   /** The step of the last checkpoint asked for: two reasons for one step write it once. */
   #lastCheckpointStep = -1;
   /** The checkpoint written or restored last. */
-  #newest: CheckpointManifest | null = null;
+  #newest: StoredManifest | null = null;
   #trainingMs = 0;
   #trainingTokens = 0;
 

@@ -218,12 +218,12 @@ test("T-1 a delta small enough to be worked out by hand has the bytes of the spe
   const body = (codec: DeltaCodec) =>
     codec.encode(layout, delta, null).bytes.subarray(headBytes).toHex();
   // Of 129 values three are kept: places 1, 127, 128; 8 and 6 are near each other, 3 is not. Of two, one.
-  const first = "0000e040" + "00004040" + "01f007" + "8000" + "0b";
-  const second = "0000003f" + "00000000" + "0000" + "03";
-  expect(body(topK)).toBe(first + second);
+  const first = ["0000e040", "00004040", "01f007", "8000", "0b"];
+  const second = ["0000003f", "00000000", "0000", "03"];
+  expect(body(topK)).toBe([...first, ...second].join(""));
   // Scales 8/127 and 0.5/127; 6·127/8 = 95.25, 3·127/8 = 47.6…, 127/8 = 15.9, 0.25·127/0.5 = 63.5 to even.
-  const wholes = "10" + "81" + "00".repeat(125) + "5f" + "30";
-  expect(body(int8)).toBe("0402813d" + wholes + "0402813b" + "8140");
+  const wholes = ["10", "81", "00".repeat(125), "5f", "30"];
+  expect(body(int8)).toBe(["0402813d", ...wholes, "0402813b", "8140"].join(""));
 });
 
 type Damage = readonly [

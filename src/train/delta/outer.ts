@@ -20,6 +20,11 @@ export const outerSchema = v.variant("kind", [
 ]);
 export type OuterOptimizer = v.InferOutput<typeof outerSchema>;
 
+/** The outer optimizer of a rate and a momentum; without momentum nothing is kept for it. */
+export function outerOf(rate: number, momentum: number): OuterOptimizer {
+  return momentum === 0 ? { kind: "sgd", rate } : { kind: "nesterov", rate, momentum };
+}
+
 /** Whether revisions of a run have a momentum beside their parameters. */
 export function hasMomentum({ kind }: OuterOptimizer): boolean {
   return kind === "nesterov";
