@@ -1,6 +1,7 @@
 import type { Digest } from "#src/codec/digest.ts";
 import type { Saying, SayingOf } from "./event.ts";
 import type { Contribution, Draw, Run, Task, Window } from "./run.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 /** Work of a node in a run: what a look at the state says is due. Whoever does it need know no rule. */
 export type Job =
@@ -74,8 +75,16 @@ export type ParticipantEffect =
     };
 
 export type ParticipantInput =
-  /** The state as this node knows it now; also called now and then without a change. */
-  | { readonly kind: "look"; readonly runs: readonly Run[]; readonly nowMs: number }
+  /**
+   * The state as this node knows it now; also called now and then without a change. `around` is null outside of a
+   * mesh, where nothing is due.
+   */
+  | {
+      readonly kind: "look";
+      readonly runs: readonly Run[];
+      readonly around: Surroundings | null;
+      readonly nowMs: number;
+    }
   | { readonly kind: "finished"; readonly key: string; readonly outcome: Outcome }
   /** It is tried again once it is due and `againMs` have passed. `isHopeless`: not on this machine, ever. */
   | {

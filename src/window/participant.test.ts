@@ -3,6 +3,7 @@ import { digestBytes, type Digest } from "#src/codec/digest.ts";
 import { jobKey, type Job, type Outcome, type ParticipantEffect } from "./job.ts";
 import { Participant } from "./participant.ts";
 import type { Contribution, Revision, Run, RunSpec, Window, Worker } from "./run.ts";
+import type { RunMember, Surroundings } from "./surroundings.ts";
 
 const node = "n1";
 const digest = (text: string): Digest => digestBytes(text);
@@ -31,6 +32,7 @@ function runOf(id: string, changed: Partial<Run> = {}): Run {
     ...{ run: id, name: id, author: "n9", document: digest(id), spec, phase: "active", reason: "" },
     ...{ wish: "run", createdMs: 0, sinceMs: 0, revision, pool: [], acceptedSlots: 0 },
     ...{ workers: [], windowCount: 0, window: null, past: null, chain: digest("chain") },
+    ...{ heldCount: 0, evaluated: null },
     ...changed,
   };
 }
@@ -78,12 +80,19 @@ const outcomes = {
   } satisfies Outcome,
 };
 
+const member: RunMember = {
+  ...{ node, key: digest(node), isReady: true, isTrainer: true, isValidator: false, isHost: true },
+};
+const mesh: Surroundings = { mesh: "home", nowMs: 0, term: 1, members: [member] };
+
 /** A participant for whom a test decides what is due, as the rules would. */
 class Bench {
   due: readonly Job[] = [];
   nowMs = 0;
   #runs: readonly Run[] = [];
   readonly participant = new Participant({ node, duties: () => this.due });
+
+  constructor(readonly around: Surroundings | null = mesh) {}
 
   look(runs: readonly Run[], due: readonly Job[]): string[] {
     this.due = due;
@@ -93,7 +102,7 @@ class Bench {
 
   later(ms: number): string[] {
     this.nowMs += ms;
-    return this.#shown({ kind: "look", runs: this.#runs, nowMs: this.nowMs });
+    return this.#shown({ kind: "look", runs: this.#runs, around: this.around, nowMs: this.nowMs });
   }
 
   finish(key: string, outcome: Outcome): string[] {
@@ -152,6 +161,16 @@ describe("W-1 a node's part in runs", () => {
     const missed = { ...worker, revision: null, statement: digest("ready") };
     expect(bench.look([runOf("aaaa", { workers: [missed] })], [])).toEqual(["say 2 aaaa ready"]);
     expect(bench.words.previous).toBe(digest("ready"));
+  });
+
+  test("W-7 nothing is due outside of a mesh, and who is no ready trainer does not ask for work", () => {
+    const run = runOf("aaaa");
+    expect(new Bench(null).look([run], [jobs.prepare(run)])).toEqual([]);
+    for (const lacking of [{ isReady: false }, { isTrainer: false }]) {
+      const bench = new Bench({ ...mesh, members: [{ ...member, ...lacking }] });
+      expect(bench.look([run], [jobs.prepare(run)])).toEqual(["begin prepare aaaa 0"]);
+      expect(bench.finish("prepare aaaa 0", outcomes.prepare(0))).toEqual([]);
+    }
   });
 
   test("W-7 a revision that is not the one the state knows is not said to be here", () => {
@@ -304,18 +323,42 @@ describe("W-7 what fails", () => {
     expect(stranger.later(60_000)).toEqual([]);
   });
 
-  test("W-12 an evaluation is stated once for a revision, and given up where it is hopeless", () => {
+  test("W-12 an evaluation is given up where it is hopeless, and the run is not", () => {
     const bench = new Bench();
     const run = runOf("aaaa", { workers: [worker] });
     const job = jobs.evaluate(run);
     bench.look([run], [job]);
     expect(bench.finish(jobKey(job), outcomes.evaluate)).toEqual(["say 1 aaaa evaluation"]);
-    expect(bench.said(1)).toEqual([]);
-    expect(bench.later(60_000)).toEqual([]);
     const unable = new Bench();
     unable.look([run], [job]);
     expect(unable.fail(jobKey(job), true)).toEqual([]);
     expect(unable.later(60_000)).toEqual([]);
+    const next = active("aaaa");
+    expect(unable.look([next], [jobs.train(next)])).toEqual(["begin train aaaa 1"]);
+  });
+
+  test("W-6 a revision that others were first to make is made here to its end, and then held", () => {
+    const bench = new Bench();
+    const fresh = runOf("aaaa", { workers: [worker] });
+    bench.look([fresh], [jobs.prepare(fresh)]);
+    bench.finish("prepare aaaa 0", outcomes.prepare(0));
+    const scored = active("aaaa", { window: { ...window, stage: "scored" } });
+    const merge = jobs.merge(scored);
+    bench.look([scored], [merge]);
+    const past = {
+      ...({ number: 1, outcome: "promoted", reason: "", revision: 1, acceptedSlots: 4 } as const),
+      ...{ sizeBytes: 1, tookMs: 1, endedMs: 1, anchor: window.anchor },
+    };
+    const revision = { number: 1, digest: digest("promoted"), artifact: digest("a") };
+    const promoted = runOf("aaaa", { revision, past, workers: [worker] });
+    expect(bench.look([promoted], [jobs.prepare(promoted)])).toEqual([]);
+    expect(bench.finish(jobKey(merge), outcomes.merge("promoted"))).toEqual(["say 1 aaaa ready"]);
+    expect(bench.words.said).toMatchObject({ revision: 1, digest: digest("promoted") });
+    const late = new Bench();
+    late.look([scored], [merge]);
+    const next = { ...past, number: 2, revision: 2, anchor: digest("another") };
+    const further = runOf("aaaa", { past: next, revision: { ...revision, number: 2 } });
+    expect(late.look([further], [])).toEqual([`cancel ${jobKey(merge)}`]);
   });
 
   test("W-6 a revision that this node made is here once it is the run's, and no other is", () => {

@@ -10,12 +10,14 @@ import {
 } from "./job.ts";
 import { Patience } from "./patience.ts";
 import { isOver, type Run, type Worker } from "./run.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 /** What a node has to do, the most urgent first; `holding` gives the revision of a run that lies here. */
 export type Duties = (
   runs: readonly Run[],
   node: string,
   holding: (run: string) => number | null,
+  around: Surroundings,
 ) => readonly Job[];
 
 export interface ParticipantOptions {
@@ -63,6 +65,7 @@ export class Participant {
   readonly #node: string;
   readonly #duties: Duties;
   #runs: readonly Run[] = [];
+  #around: Surroundings | null = null;
   #nowMs = 0;
   #underway: Underway | null = null;
   readonly #holdings = new Map<string, Holding>();
@@ -98,6 +101,7 @@ export class Participant {
     switch (input.kind) {
       case "look":
         this.#runs = input.runs;
+        this.#around = input.around;
         this.#nowMs = Math.max(this.#nowMs, input.nowMs);
         this.#forget();
         break;
@@ -126,20 +130,27 @@ export class Participant {
     return this.#runs.find(({ run }) => run === id);
   }
 
+  #mayTrain(): boolean {
+    const member = this.#around?.members.find(({ node }) => node === this.#node);
+    return member?.isReady === true && member.isTrainer;
+  }
+
   #workerOf(run: Run): Worker | undefined {
     return run.workers.find(({ node }) => node === this.#node);
   }
 
   #dueJobs(): readonly Job[] {
+    if (this.#around === null) return [];
     const holding = (id: string) => {
       const run = this.#runOf(id);
       return run === undefined ? null : this.#heldRevision(run);
     };
     const isPrepared = ({ kind, run }: Job) =>
       kind === "prepare" && this.#heldRevision(run) === run.revision.number;
-    return this.#duties(this.#runs, this.#node, holding).filter(
-      (job) =>
-        !this.#hopeless.has(job.run.run) && !this.#unevaluated.has(jobKey(job)) && !isPrepared(job),
+    const isPossible = (job: Job) =>
+      !this.#hopeless.has(job.run.run) && !this.#unevaluated.has(jobKey(job));
+    return this.#duties(this.#runs, this.#node, holding, this.#around).filter(
+      (job) => isPossible(job) && !isPrepared(job),
     );
   }
 
@@ -307,7 +318,7 @@ export class Participant {
       return [{ key: `gone ${run.run}`, run, anchor: null, said }];
     }
     const revision = this.#heldRevision(run);
-    if (revision === null || worker?.revision === revision) return [];
+    if (revision === null || worker?.revision === revision || !this.#mayTrain()) return [];
     const { lane, rate, revisions } = this.#holdings.get(run.run)!;
     const said = {
       saying: "ready",
