@@ -117,7 +117,8 @@ export interface RevisionExpectation {
   readonly number: number;
   /** The state digest it must have; null where nobody has said one. */
   readonly digest: Digest | null;
-  readonly optimizer: OuterOptimizer;
+  /** Decides whether there is a momentum; null where the files may say so. */
+  readonly optimizer: OuterOptimizer | null;
 }
 
 export interface ReadRevision {
@@ -144,10 +145,15 @@ export async function readRevision(
     throw unexpected(path, "was written by another plan");
   if (expected.digest !== null && manifest.stateDigest !== expected.digest)
     throw unexpected(path, `has the state digest ${manifest.stateDigest}, not ${expected.digest}`);
+  const { optimizer } = expected;
+  const isMoved =
+    optimizer === null
+      ? manifest.files.some(({ name }) => name === momentumFile)
+      : hasMomentum(optimizer);
   const revision: Revision = {
     number: expected.number,
     parameters: new Float32Array(layout.count),
-    momentum: hasMomentum(expected.optimizer) ? new Float32Array(layout.count) : null,
+    momentum: isMoved ? new Float32Array(layout.count) : null,
   };
   const held = heldArrays(layout, revision);
   checkContents(path, manifest, held);

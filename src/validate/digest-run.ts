@@ -1,5 +1,7 @@
 /** The state digest of a checkpoint, from the bytes on the disk as they are now. */
 import type { Services } from "#src/command/define.ts";
+import type { Plan } from "#src/graph/plan.ts";
+import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { checkpointDirectory } from "#src/train/checkpoint.ts";
 import {
@@ -8,8 +10,11 @@ import {
   noCheckpoint,
   readManifest,
 } from "#src/train/checkpoint-restore.ts";
+import { layoutOf } from "#src/train/delta/layout.ts";
 import { Executor } from "#src/train/executor.ts";
 import { openHoldingBackend } from "#src/train/open-backend.ts";
+import { digestRevision, readRevision } from "#src/train/revision.ts";
+import type { StoredManifest } from "#src/train/revision-manifest.ts";
 import { pinnedPlan } from "#src/train/run-plan.ts";
 import type { Run, RunStore } from "#src/train/run-store.ts";
 import { digestState, type StateDigest } from "#src/train/state-digest.ts";
@@ -35,8 +40,10 @@ export async function digestRun(
   try {
     const path = `${directory}/${checkpointDirectory(step)}`;
     const manifest = await readManifest(disk, path, { run: run.id, planDigest: plan.digest });
-    await loadState(disk, path, manifest, executor);
-    const state = digestState(executor, step);
+    const state =
+      manifest.format === "psionic-revision/1"
+        ? await revisionState(disk, path, manifest, plan)
+        : await checkpointState(disk, path, manifest, executor);
     const recorded = runs.checkpoints(run.id).find((each) => each.step === step)?.stateDigest;
     if (state.digest === manifest.stateDigest && (recorded ?? state.digest) === state.digest)
       return state;
@@ -50,4 +57,27 @@ export async function digestRun(
     executor.release();
     backend.release();
   }
+}
+
+async function checkpointState(
+  disk: Disk,
+  path: string,
+  manifest: StoredManifest,
+  executor: Executor,
+): Promise<StateDigest> {
+  await loadState(disk, path, manifest, executor);
+  return digestState(executor, manifest.step);
+}
+
+/** Of a run of several machines: the parameters with the outer optimizer's momentum. */
+async function revisionState(
+  disk: Disk,
+  path: string,
+  { run, step: number, planDigest }: StoredManifest,
+  plan: Plan,
+): Promise<StateDigest> {
+  const layout = layoutOf(plan);
+  const expected = { run, planDigest, number, digest: null, optimizer: null };
+  const { revision } = await readRevision(disk, path, layout, expected);
+  return digestRevision(layout, revision);
 }

@@ -9,6 +9,8 @@ import { openStore } from "#src/node/store.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { RunStore, type Run } from "#src/train/run-store.ts";
 import { runSession } from "#src/train/session.ts";
+import { layoutOf } from "#src/train/delta/layout.ts";
+import { digestRevision, writeRevision } from "#src/train/revision.ts";
 import { trainTables } from "#src/train/tables.ts";
 import { dataset, MemoryDisk, tinyManifest, tinyTrainer } from "#src/train/train.fixture.ts";
 import { assignTrainingData } from "#src/train/training-data.ts";
@@ -140,4 +142,23 @@ test("T-10 digest recomputes the state from the files and names what changed", a
   expect(refusal.code).toBe("checkpoint_corrupt");
   expect(String(refusal.details["tensor"])).toStartWith("second.");
   expect(refusal.details["block"]).toBe(0);
+});
+
+test("T-10 digest recomputes a revision of several machines from its files as well", async () => {
+  const { executor } = tinyTrainer(manifest);
+  const layout = layoutOf(executor.plan);
+  const values = new Float32Array(layout.count).fill(0.5);
+  const revision = { number: 3, parameters: values, momentum: values };
+  const shared = runs.add({ id: "s", name: "shared", createdMs: 0, manifest });
+  const path = `${home.runs}/s/checkpoints/step-000003`;
+  const facts = { run: "s", planDigest: manifest.planDigest, parent: null };
+  const written = await writeRevision(disk, path, layout, revision, facts);
+  const state = await digestRun(shared, runs, services, undefined);
+  expect(state).toEqual(digestRevision(layout, revision));
+  expect(state.digest).toBe(written.stateDigest);
+  const bytes = disk.files.get(`${path}/momentum.safetensors`)!;
+  bytes[bytes.length - 1]! ^= 128;
+  const refusal = await refusalOf(digestRun(shared, runs, services, 3));
+  expect(refusal.code).toBe("checkpoint_corrupt");
+  expect(String(refusal.details["tensor"])).toStartWith("momentum.");
 });
