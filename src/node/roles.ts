@@ -14,6 +14,7 @@ export type Role = (parent: ParentProcess, services: Services) => Promise<void>;
 const roles: Readonly<Record<string, () => Promise<Role>>> = {
   trainer: async () => (await import("#src/train/child.ts")).runTrainer,
   command: async () => (await import("./daemon/command-child.ts")).runCommandChild,
+  worker: async () => (await import("#src/train/windows/child.ts")).runWorker,
   sampler: async () => (await import("#src/train/sampling-child.ts")).runSampler,
   bench: async () => (await import("#src/bench/child.ts")).runBench,
 };

@@ -11,6 +11,8 @@ const path = v.pipe(v.string(), v.minLength(1), v.maxLength(4_096));
 
 export const openSchema = v.strictObject({
   type: v.literal("open"),
+  /** The run's id. */
+  run: v.pipe(v.string(), v.minLength(1), v.maxLength(64)),
   /** The run's directory; what this process keeps lies in `windows` and `private` below it. */
   directory: path,
   /** Where the run's document lies: its `run.json` and the prepared data. */

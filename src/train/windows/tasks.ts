@@ -70,8 +70,6 @@ export const taskSchema = v.variant("kind", [
     kind: v.literal("state"),
     window: positive,
     index: v.pipe(natural, v.maxValue(segmentMaximum)),
-    /** The revision that window started from. */
-    revision: revisionPlaceSchema,
   }),
   v.strictObject({
     kind: v.literal("validate"),
