@@ -132,7 +132,7 @@ describe("C-4 duties are worked out from what is known", () => {
   const view: DutyView = {
     ...{ id: "a", mesh: mesh.state, term: 3, commitIndex: 9, voterMaximum: 7, lastHeir: "" },
     ...{ nowMs: mesh.timeMs + 61_000, ledSinceMs: 0, matches: new Map([["b", 9]]) },
-    ...{ heard: new Set(["b"]), isParting: false },
+    ...{ heard: new Set(["b"]), isParting: false, heardMs: new Map(), draw: () => "0".repeat(64) },
     membership: { voters: ["a"], learners: ["b"] },
   };
 

@@ -1,3 +1,5 @@
+import type { Digest } from "#src/codec/digest.ts";
+import { ordersOfRuns } from "#src/window/orders.ts";
 import type { Command, Fence } from "./event.ts";
 import { memberOf } from "./members.ts";
 import {
@@ -8,6 +10,7 @@ import {
   type LogView,
   type Placing,
 } from "./placing.ts";
+import { surroundingsOf } from "./runs.ts";
 import { authorityDigest, isLive, type Member } from "./state.ts";
 
 /** Orders that a coordinator gives in one round of its duties. */
@@ -24,6 +27,10 @@ export interface DutyView extends LogView {
   readonly isParting: boolean;
   /** Whom it had lead last, which came to nothing if it still leads; empty for nobody. */
   readonly lastHeir: string;
+  /** When each node last answered since this one leads, by its clock. */
+  readonly heardMs: ReadonlyMap<string, number>;
+  /** A number that nobody can know before it is drawn. */
+  readonly draw: () => Digest;
 }
 
 /** What is to be done now; each again at the next look, as long as the state asks for it. */
@@ -39,7 +46,8 @@ const nothing: Duties = { orders: [], placing: null, isHandedOver: false };
 
 /**
  * What the coordinator owes the mesh: ends of leases and overdue members, and that the log is kept by who
- * belongs to the mesh and decided by its ready coordinators. Pure: the same view gives the same duties.
+ * belongs to the mesh and decided by its ready coordinators. Pure: the same view and the same
+ * draws give the same duties.
  */
 export function dutiesOf(view: DutyView): Duties {
   const own = memberOf(view.mesh, view.id);
@@ -48,7 +56,8 @@ export function dutiesOf(view: DutyView): Duties {
   if (isForGood && heirOf(view) === null) return { ...nothing, placing: heirPlacingOf(view) };
   if (isForGood || own.standing !== "ready")
     return { ...nothing, isHandedOver: isForGood || isGoing(own) };
-  const orders = own.roles.includes("coordinator") ? ordersOf(view) : [];
+  const isCoordinator = own.roles.includes("coordinator");
+  const orders = isCoordinator ? [...ordersOf(view), ...runOrdersOf(view)] : [];
   return { orders, placing: placingOf(view), isHandedOver: false };
 }
 
@@ -110,6 +119,18 @@ function ordersOf(view: DutyView): readonly Command[] {
     })
     .map(({ node }) => ({ kind: "node-offline" as const, node }));
   const due = [...expired, ...overdue].slice(0, orderMaximumPerRound);
+  if (due.length === 0) return [];
+  const fence = fenceOf(view);
+  return due.map((order) => ({ ...order, fence }));
+}
+
+/** What is due for the runs: a new leader waits there itself, wherever its ears or its clock decide. */
+function runOrdersOf(view: DutyView): readonly Command[] {
+  const { id, mesh, nowMs, ledSinceMs, draw } = view;
+  if (mesh.runs.length === 0) return [];
+  const heardMs = new Map(view.heardMs).set(id, nowMs);
+  const hearing = { nowMs, ledSinceMs, heardMs };
+  const due = ordersOfRuns(mesh.runs, surroundingsOf(mesh), hearing, draw);
   if (due.length === 0) return [];
   const fence = fenceOf(view);
   return due.map((order) => ({ ...order, fence }));

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { runCommands } from "#src/window/event.ts";
 import {
   claimMaximum,
   durationMaximumMs,
@@ -162,6 +163,7 @@ const command = v.variant("kind", [
   ...([found, createToken, revokeToken, admit, ready, drain, leave, offline, evict] as const),
   ...([seeEpoch, renew, expire, order, configure, measureLink, measureNode] as const),
   ...([hold, describe, pose, label, own, recover] as const),
+  ...runCommands,
 ]);
 export type Command = v.InferOutput<typeof command>;
 export type Kind = Command["kind"];

@@ -1,3 +1,4 @@
+import { brokenRuns, brokenRunStep } from "#src/window/invariants.ts";
 import {
   blobMaximum,
   holderMaximum,
@@ -29,6 +30,7 @@ const stateChecks: readonly ((state: MeshState) => string | null)[] = [
   leavesNothingToTheGone,
   ordersAscend,
   hasOwners,
+  ({ runs }) => brokenRuns(runs),
 ];
 
 function hasBounds(state: MeshState): string | null {
@@ -126,5 +128,6 @@ export function brokenStep(before: MeshState, after: MeshState): string | null {
     return "the fence went back";
   const epochs = new Map(after.members.map(({ node, epoch }) => [node, epoch]));
   const broken = before.members.find(({ node, epoch }) => (epochs.get(node) ?? epoch) < epoch);
-  return broken === undefined ? null : `the epoch of ${broken.node} went back`;
+  if (broken !== undefined) return `the epoch of ${broken.node} went back`;
+  return brokenRunStep(before.runs, after.runs);
 }

@@ -1,3 +1,4 @@
+import { digestJson } from "#src/codec/digest.ts";
 import type { Durable, Write } from "#src/log/durable.ts";
 import type { Entry } from "#src/log/entry.ts";
 import type { Flaw } from "#src/log/flaw.ts";
@@ -82,6 +83,8 @@ export type NodeEffect =
       /** Null for what is no event of the mesh, or was applied before and is not again. */
       readonly event: Event | null;
       readonly outcome: MeshOutcome | null;
+      /** The state before it and after it; null as `event` is. */
+      readonly mesh: { readonly before: MeshState; readonly after: MeshState } | null;
     }
   /** The state was replaced by a leader's, at this index. */
   | { readonly kind: "restored"; readonly index: number }
@@ -103,6 +106,8 @@ const clockJumpMs = 5_000;
 const makesDuty: readonly Command["kind"][] = [
   ...(["mesh-founded", "node-admitted", "node-ready", "node-draining"] as const),
   ...(["node-left", "node-evicted"] as const),
+  ...(["run-created", "run-wished", "run-stated", "window-opened", "window-sealed"] as const),
+  ...(["validators-redrawn", "contribution-lost"] as const),
 ];
 
 /**
@@ -121,6 +126,8 @@ export class ClusterNode {
   /** Since when it leads, or since its clock was set; by that clock. */
   #ledSinceMs = 0;
   #tickedMs = 0;
+  /** When each node was last heard by this one as the leader. */
+  #heardMs: ReadonlyMap<string, number> = new Map();
   #tick = 0;
   #isDutyDue = false;
   #lastHeir = "";
@@ -295,8 +302,8 @@ export class ClusterNode {
 
   #applied(entry: Entry): void {
     const { index, term } = entry;
-    const { event, outcome } = this.#heard.take(index);
-    this.#effects.push({ kind: "applied", index, term, entry, event, outcome });
+    const { event, outcome, mesh } = this.#heard.take(index);
+    this.#effects.push({ kind: "applied", index, term, entry, event, outcome, mesh });
     const isDuty = event !== null && makesDuty.includes(event.command.kind);
     if (isDuty || entry.kind === "membership") this.#isDutyDue = true;
   }
@@ -340,6 +347,7 @@ export class ClusterNode {
     this.#leader = { id, term };
     if (id === this.#options.id) this.#ledSinceMs = this.#options.wallMs();
     this.#partingTick = 0;
+    this.#heardMs = new Map();
     this.#effects.push({ kind: "led", term, leader: id });
   }
 
@@ -350,7 +358,20 @@ export class ClusterNode {
     const known = { term, commitIndex, membership, matches: core.matches(), heard: core.heard() };
     const clock = { nowMs: this.#options.wallMs(), ledSinceMs: this.#ledSinceMs };
     const heirs = { isParting: this.#tick < this.#partingTick, lastHeir: this.#lastHeir };
-    return { id, voterMaximum, mesh: this.mesh, ...heirs, ...known, ...clock };
+    const ears = { heardMs: this.#heardMs, draw: () => this.#drawDigest() };
+    return { id, voterMaximum, mesh: this.mesh, ...heirs, ...known, ...clock, ...ears };
+  }
+
+  /** Out of as many drawn numbers of 32 bits as a digest has. */
+  #drawDigest(): string {
+    const { draw } = this.#options;
+    return digestJson(Array.from({ length: 8 }, () => Math.floor(draw() * 2 ** 32)));
+  }
+
+  #listen(): void {
+    const nowMs = this.#options.wallMs();
+    const heard = [...this.replica.core.heard()].map((id) => [id, nowMs] as const);
+    this.#heardMs = new Map([...this.#heardMs, ...heard]);
   }
 
   #doDuties(): void {
@@ -359,6 +380,7 @@ export class ClusterNode {
     // Before its first commit a leader does not know what was decided before it.
     const isSettled = core.history.termAt(core.commitIndex) === core.term;
     if (core.role !== "leader" || !isSettled) return;
+    this.#listen();
     const view = this.#view();
     const { orders, placing, isHandedOver } = this.duties();
     if (isHandedOver && this.#tick >= this.#heirTick) this.#handOver(view);
@@ -396,7 +418,7 @@ export class ClusterNode {
 
   /** Orders are given in the term in which they were due, or not at all. */
   #order(command: Command, term: number): void {
-    const name = `${command.kind} ${"node" in command ? command.node : ""}`;
+    const name = orderName(command);
     if ([...this.#orders.values()].includes(name)) return;
     const number = -++this.#orderCount;
     this.#orders.set(number, name);
@@ -408,6 +430,17 @@ export class ClusterNode {
     };
     this.#lanes.ask(number, request, 4 * this.#options.tuning.electionTicks, term);
   }
+}
+
+/** What an order is about: while one is under way, the same is not given again. */
+function orderName(command: Command): string {
+  const about = [
+    "node" in command ? command.node : "",
+    "run" in command ? command.run : "",
+    "window" in command ? command.window : "",
+    "worker" in command ? command.worker : "",
+  ];
+  return [command.kind, ...about].join(" ");
 }
 
 function isCoordinator({ roles }: Member): boolean {

@@ -63,6 +63,15 @@ function subjectOf(command: Command): string | null {
     case "order-given":
     case "link-measured":
     case "residency-set":
+    // Runs say themselves who began them, and what became of them stands in their records.
+    case "run-created":
+    case "run-wished":
+    case "window-opened":
+    case "window-sealed":
+    case "validators-redrawn":
+    case "contribution-lost":
+    case "run-failed":
+    case "run-stated":
       return null;
   }
 }

@@ -1,3 +1,4 @@
+import { reduceRuns, type RunEvent } from "#src/window/reduce.ts";
 import { admit, found } from "./admission.ts";
 import { configure } from "./configuration.ts";
 import type { Event } from "./event.ts";
@@ -10,6 +11,7 @@ import { describeMesh, pose } from "./posture.ts";
 import { withProvenance } from "./provenance.ts";
 import { requireScope } from "./scope.ts";
 import type { MeshState } from "./state.ts";
+import { surroundingsOf } from "./runs.ts";
 import { createToken, revokeToken } from "./tokens.ts";
 
 /** The state with an event's time and term in it. A leader whose clock is behind sets neither back. */
@@ -32,7 +34,8 @@ export function reduce(state: MeshState, event: Event): MeshState {
   return withProvenance(carryOut(fenced, event), event);
 }
 
-function carryOut(state: MeshState, { command, author }: Event): MeshState {
+function carryOut(state: MeshState, event: Event): MeshState {
+  const { command, author } = event;
   switch (command.kind) {
     case "mesh-founded":
       return found(state, command);
@@ -78,5 +81,19 @@ function carryOut(state: MeshState, { command, author }: Event): MeshState {
       return setOwner(state, command);
     case "mesh-recovered":
       return recover(state, command);
+    case "run-created":
+    case "run-wished":
+    case "window-opened":
+    case "window-sealed":
+    case "validators-redrawn":
+    case "contribution-lost":
+    case "run-failed":
+    case "run-stated":
+      return withRuns(state, { ...event, command });
   }
+}
+
+function withRuns(state: MeshState, { author, timeMs, term, command }: RunEvent): MeshState {
+  const event = { author, timeMs, term, command };
+  return { ...state, runs: reduceRuns(state.runs, event, surroundingsOf(state)) };
 }

@@ -27,6 +27,14 @@ const allowed = {
   "posture-set": ["owner"],
   "owner-set": ["owner"],
   "mesh-recovered": ["self"],
+  "run-created": ["membership"],
+  "run-wished": ["membership"],
+  "window-opened": ["coordinator"],
+  "window-sealed": ["coordinator"],
+  "validators-redrawn": ["coordinator"],
+  "contribution-lost": ["coordinator"],
+  "run-failed": ["coordinator"],
+  "run-stated": ["self"],
 } as const satisfies Record<Kind, readonly Scope[]>;
 
 /** Refuses an event whose author may not ask for it in the capacity it names. */

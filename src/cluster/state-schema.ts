@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { runsSchema } from "#src/window/state-schema.ts";
 import {
   blobMaximum,
   claimMaximum,
@@ -94,4 +95,5 @@ export const stateSchema: v.GenericSchema<unknown, MeshState> = v.strictObject({
     ...{ posture: v.picklist(postures), discovery: v.picklist(discoveries), claims },
   }),
   provenance: listOf(provenance, provenanceMaximum),
+  runs: runsSchema,
 });

@@ -1,4 +1,5 @@
 import { canonicalText, digestBytes, digestJson, type Digest } from "#src/codec/digest.ts";
+import type { Run } from "#src/window/run.ts";
 import type { CommandOf, Configuration, Contact, Event, Fence } from "./event.ts";
 
 export type MemberStanding = "joining" | "ready" | "draining" | "offline" | "left" | "evicted";
@@ -98,6 +99,8 @@ export interface MeshState {
   readonly manifest: Manifest | null;
   readonly posture: Posture;
   readonly provenance: readonly Provenance[];
+  /** By ascending id: those at work, and the latest that ended. */
+  readonly runs: readonly Run[];
 }
 
 export const defaultConfiguration: Configuration = {
@@ -117,6 +120,7 @@ export const emptyMesh: MeshState = {
   manifest: null,
   posture: { posture: "trusted-lan", discovery: "off", claims: [] },
   provenance: [],
+  runs: [],
 };
 
 /** Texts of lists and other parts: an event changes few of them, and the rest are the same objects. */

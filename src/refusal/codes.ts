@@ -12,6 +12,7 @@ import { peerCodes } from "./codes/peer.ts";
 import { logCodes } from "./codes/log.ts";
 import { policyCodes } from "./codes/policy.ts";
 import { trainingCodes } from "./codes/training.ts";
+import { windowCodes } from "./codes/window.ts";
 import type { CodeEntry } from "./codes/entry.ts";
 
 export type { CodeEntry };
@@ -35,6 +36,7 @@ export const codes = {
   ...artifactCodes,
   ...clusterCodes,
   ...evidenceCodes,
+  ...windowCodes,
 } as const satisfies Record<string, CodeEntry>;
 
 export type RefusalCode = keyof typeof codes;

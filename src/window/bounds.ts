@@ -20,3 +20,8 @@ export const redrawMaximum = 3;
 export const slotMaximum = 2 ** 40;
 /** A million: shares and rates in the log are whole numbers of this. */
 export const perMillion = 1_000_000;
+/** Windows held in a row from which on a run counts as recovering, and after which it has failed. */
+export const heldMinimum = 3;
+export const heldMaximum = 100;
+/** Orders about runs that a coordinator gives in one look. */
+export const runOrderMaximum = 4;

@@ -172,6 +172,9 @@ export interface PastWindow {
   readonly acceptedSlots: number;
   readonly sizeBytes: number;
   readonly tookMs: number;
+  readonly endedMs: number;
+  /** The anchor of its last stage, which late statements of a promoted revision name. */
+  readonly anchor: Digest;
 }
 
 export interface Run {
@@ -197,6 +200,10 @@ export interface Run {
   readonly windowCount: number;
   readonly window: Window | null;
   readonly past: PastWindow | null;
+  /** Windows held in a row, up to the present. */
+  readonly heldCount: number;
+  /** The latest revision of which an evaluation was stated, and whether over all rows; null before the first. */
+  readonly evaluated: { readonly revision: number; readonly isFull: boolean } | null;
   /** Hash over every event of the run and what it decided. */
   readonly chain: Digest;
 }

@@ -26,6 +26,8 @@ export interface Hearing {
   readonly nowMs: number;
   /** Since when it leads. */
   readonly ledSinceMs: number;
-  /** Nodes that answered it lately, itself included. */
-  readonly heard: ReadonlySet<string>;
+  /**
+   * When each node last answered it, by its clock; who is not in it did not since it leads. It hears itself.
+   */
+  readonly heardMs: ReadonlyMap<string, number>;
 }
