@@ -11,7 +11,7 @@ import { linkBroken } from "./parts.ts";
 import {
   endedWindow,
   privatesOf,
-  type Privates,
+  type WindowNotes,
   type RunFacts,
   type WindowFacts,
 } from "./run-facts.ts";
@@ -26,7 +26,7 @@ export class RecordChecker {
   #count = 0;
   #runs: readonly Run[] = [];
   #last: RunRecord | null = null;
-  #privates: Privates = new Map();
+  #notes: WindowNotes = { privates: new Map(), judged: [] };
   readonly #statements = new Map<string, Digest>();
   /** Which event each chain stands after, and to which each node vouched for the run's history. */
   readonly #places = new Map<Digest, number>();
@@ -160,9 +160,10 @@ export class RecordChecker {
   #note(command: RunCommand, before: Run | null, after: Run): void {
     if (command.kind === "run-stated") this.#tallyStatement(command.statement);
     if (before === null) return;
-    const ended = endedWindow(before, after, this.#privates);
+    const ended = endedWindow(before, after, this.#notes);
     if (ended !== null) this.#windows.push(ended);
-    if (after.windowCount > before.windowCount) this.#privates = privatesOf(after);
+    if (after.windowCount > before.windowCount)
+      this.#notes = { privates: privatesOf(after), judged: [] };
   }
 
   #tallyStatement({ node, anchor, said }: Statement): void {
@@ -172,8 +173,16 @@ export class RecordChecker {
     if (said.saying === "ready" && said.revision === 0) this.#seedDigest ??= said.digest;
     if (said.saying !== "verdict") return;
     this.#tally.verdicts++;
-    if (said.segment !== null) this.#tally.replays++;
     if (said.verdict === "rejected") this.#tally.rejections++;
+    const { segment, worker, committed } = said;
+    if (segment === null) return;
+    this.#tally.replays++;
+    const { privates, judged } = this.#notes;
+    if (said.verdict !== "accepted") return;
+    this.#notes = {
+      privates,
+      judged: [...judged, { worker, validator: node, segment, committed }],
+    };
   }
 }
 

@@ -51,11 +51,13 @@ export async function writeEvidence(
   exporter: Exporter,
   options: {
     readonly signal: AbortSignal;
+    /** Without the files of the last revision a bundle is smaller and proves the same. */
+    readonly hasRevision?: boolean;
     readonly onProgress?: (done: number, of: number) => void;
   },
 ): Promise<WrittenEvidence> {
   const created = creationOf(source);
-  const wanted = wantedArtifacts(source.records, created.document);
+  const wanted = wantedArtifacts(source.records, created.document, options.hasRevision ?? true);
   const found = await gather(source, wanted, options.signal);
   const last = source.records.at(-1)!;
   const header: EvidenceHeader = {
@@ -64,9 +66,9 @@ export async function writeEvidence(
     ...{ document: created.document, spec: created.spec },
     members: membersOf(source),
     ...{ records: source.records.length, chain: last.chain },
-    missing: wanted
-      .filter(({ artifact }) => !found.has(artifact))
+    missing: contributionsOf(source.records)
       .map(({ artifact }) => artifact)
+      .filter((artifact, at, all) => !found.has(artifact) && all.indexOf(artifact) === at)
       .toSorted(),
   };
   return writeWhole(disk, path, async (file) => {
@@ -130,8 +132,27 @@ function contributionsOf(records: readonly RunRecord[]): Contributed[] {
   });
 }
 
+/** The revision that was promoted last, and who holds it; null before the first. */
+function lastRevision(records: readonly RunRecord[]) {
+  const promotion = records.findLast(
+    ({ command, decided }) =>
+      command.kind === "run-stated" &&
+      command.statement.said.saying === "revision" &&
+      (decided as { readonly past?: unknown }).past !== undefined,
+  );
+  if (promotion?.command.kind !== "run-stated") return null;
+  const { said } = promotion.command.statement;
+  if (said.saying !== "revision") return null;
+  const { holders } = promotion.decided as { readonly holders?: readonly string[] };
+  return { artifact: said.artifact, from: holders ?? [promotion.author] };
+}
+
 /** The document, every contribution, and the last revision that a quorum stated, each once. */
-function wantedArtifacts(records: readonly RunRecord[], document: Digest): Wanted[] {
+function wantedArtifacts(
+  records: readonly RunRecord[],
+  document: Digest,
+  hasRevision: boolean,
+): Wanted[] {
   const wanted = new Map<Digest, Wanted>();
   const want = (artifact: Digest, from: readonly string[], isNeeded: boolean) => {
     const known = wanted.get(artifact);
@@ -143,6 +164,8 @@ function wantedArtifacts(records: readonly RunRecord[], document: Digest): Wante
   };
   want(document, [records[0]!.author], true);
   for (const { node, artifact } of contributionsOf(records)) want(artifact, [node], false);
+  const last = lastRevision(records);
+  if (last !== null && hasRevision) want(last.artifact, last.from, false);
   return [...wanted.values()];
 }
 

@@ -71,9 +71,13 @@ const footerSchema = v.strictObject({
 export type Footer = v.InferOutput<typeof footerSchema>;
 
 /** The members of a footer that its signature covers, as text. */
-export function footerText(footer: Omit<Footer, "type" | "version" | "signature">): string {
+export function footerText(
+  footer: Omit<Footer, "type" | "version" | "signature" | "rotations"> & {
+    readonly rotations: readonly Receipt[];
+  },
+): string {
   const { mesh, run, parts, chain, author, key, rotations } = footer;
-  const content = { mesh, run, parts, chain, author, key, rotations: rotations as Receipt[] };
+  const content = { mesh, run, parts, chain, author, key, rotations };
   return canonicalText({ type: "psionic-run-bundle", version: 1, ...content });
 }
 
@@ -83,8 +87,8 @@ export function sealFooter(
   { nodeId, key, rotations }: Exporter,
 ): string {
   const { mesh, run, parts, chain } = of;
-  const who = { author: nodeId, key: key.publicKey, rotations: [...rotations] };
-  const text = footerText({ mesh, run, parts, chain, ...who } as Footer);
+  const who = { author: nodeId, key: key.publicKey, rotations };
+  const text = footerText({ mesh, run, parts, chain, ...who });
   const signature = Buffer.from(signBytes(key, Buffer.from(text))).toString("hex");
   return canonicalText({ ...(JSON.parse(text) as object), signature });
 }

@@ -9,6 +9,14 @@ export interface ContributionFacts extends Contribution {
   readonly privateBefore: Digest | null;
 }
 
+/** What a validator says it computed again and found equal. */
+export interface JudgedSegment {
+  readonly worker: string;
+  readonly validator: string;
+  readonly segment: number;
+  readonly committed: Digest | null;
+}
+
 /** A window that ended, with all that decides its numbers. */
 export interface WindowFacts {
   readonly number: number;
@@ -18,6 +26,7 @@ export interface WindowFacts {
   readonly progress: number;
   readonly participants: number;
   readonly contributions: readonly ContributionFacts[];
+  readonly judged: readonly JudgedSegment[];
   /** What it made; null where it was held. */
   readonly promoted: Revision | null;
 }
@@ -38,15 +47,19 @@ export interface RunFacts {
   readonly seedDigest: Digest | null;
 }
 
-/** Private states of the workers as they are when a window opens. */
-export type Privates = ReadonlyMap<string, Digest | null>;
+/** What of a window is not in the run's state when it ends. */
+export interface WindowNotes {
+  /** Private states of the workers as they were when it was opened. */
+  readonly privates: ReadonlyMap<string, Digest | null>;
+  readonly judged: readonly JudgedSegment[];
+}
 
-export function privatesOf({ workers }: Run): Privates {
+export function privatesOf({ workers }: Run): WindowNotes["privates"] {
   return new Map(workers.map((worker) => [worker.node, worker.private]));
 }
 
 /** The window that ended between two states of a run; null where none did. */
-export function endedWindow(before: Run, after: Run, privates: Privates): WindowFacts | null {
+export function endedWindow(before: Run, after: Run, notes: WindowNotes): WindowFacts | null {
   const { window } = before;
   if (window === null || after.window?.number === window.number) return null;
   const isPromoted = after.revision.number > before.revision.number;
@@ -58,9 +71,10 @@ export function endedWindow(before: Run, after: Run, privates: Privates): Window
       const task = window.tasks.find(({ worker }) => worker === contribution.worker);
       if (task === undefined) return [];
       const isAccepted = accepted.has(contribution.worker);
-      const privateBefore = privates.get(task.worker) ?? null;
+      const privateBefore = notes.privates.get(task.worker) ?? null;
       return [{ ...contribution, task, isAccepted, privateBefore }];
     }),
+    judged: notes.judged,
     promoted: isPromoted ? after.revision : null,
   };
 }
