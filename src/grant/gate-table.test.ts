@@ -20,7 +20,9 @@ const levels: Readonly<Record<string, Access | "local">> = {
   // A newcomer is a stranger; its token is judged.
   ...{ "cluster/admit": "safe" },
   // What a mesh shares: looking at runs, asking under a policy.
+  ...{ "run/list": "member", "run/windows": "member" },
   ...{ runs: "member", "run/status": "member", "run/series": "member", "run/samples": "member" },
+  ...{ "run/records": "member", "run/state": "member" },
   ...{ plan: "member", digest: "member", execute: "member" },
   ...{ "artifact/list": "member", "artifact/show": "member" },
   ...{ nodes: "member", "node/show": "member", peers: "member", "token/list": "member" },
@@ -34,6 +36,8 @@ const levels: Readonly<Record<string, Access | "local">> = {
     train: "owner",
     "run/start": "owner",
     "run/stop": "owner",
+    "run/pause": "owner",
+    "run/resume": "owner",
     chat: "owner",
     export: "owner",
   },

@@ -9,6 +9,7 @@ import type { TableSet } from "#src/port/store.ts";
 import { receiptTables } from "#src/receipt/tables.ts";
 import { trainTables } from "#src/train/tables.ts";
 import { nodeTables } from "./daemon/node-epoch.ts";
+import { windowTables } from "./windows/tables.ts";
 
 /** The tables of every room, migrated together when the store is first opened. */
 export const tableSets: readonly TableSet[] = [
@@ -22,4 +23,5 @@ export const tableSets: readonly TableSet[] = [
   logTables,
   artifactTables,
   clusterTables,
+  windowTables,
 ];

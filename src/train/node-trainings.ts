@@ -27,7 +27,11 @@ export class NodeTrainings implements Trainings {
   /** Of the latest run; it may outlive the training by one sample. */
   #sampler: RunSampler | null = null;
 
-  constructor(readonly services: Services) {}
+  constructor(
+    readonly services: Services,
+    /** The run of the mesh that works here; null while there is none. */
+    readonly engaged: () => { readonly run: string; readonly name: string } | null = () => null,
+  ) {}
 
   active(): readonly NamedRun[] {
     const run = this.#slot?.run;
@@ -154,6 +158,14 @@ export class NodeTrainings implements Trainings {
         busy.run === null ? {} : { ...named(busy.run) },
       );
     }
+    const engaged = this.engaged();
+    if (engaged !== null)
+      throw new Refusal(
+        "training_busy",
+        `This node works on the run ${engaged.name} of its mesh.`,
+        `Wait for it, or pause it: \`psionic run pause ${engaged.name}\`.`,
+        { run: engaged.run, name: engaged.name },
+      );
     this.#slot = slot;
   }
 

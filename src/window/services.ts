@@ -102,6 +102,15 @@ export interface RunService {
    * are.
    */
   fetch(artifact: Digest, from: readonly string[], signal: AbortSignal): Promise<void>;
+  /**
+   * The state at the beginning of the segment that was drawn of this node's work, as an artifact; `asker` is the
+   * node that wants it, null for whoever sits here. Refused with `window_stale` to who was not drawn.
+   */
+  state(
+    request: { readonly run: string; readonly window: number; readonly segment: number },
+    asker: string | null,
+    signal: AbortSignal,
+  ): Promise<{ readonly artifact: Digest }>;
 }
 
 declare module "#src/command/define.ts" {

@@ -5,6 +5,7 @@ import type { Facts } from "#src/receipt/receipt.ts";
 import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
 import type { Store } from "#src/port/store.ts";
 import type { Applied } from "./engine.ts";
+import type { RunRecords } from "../windows/run-records.ts";
 import type { MeshBook } from "./mesh-book.ts";
 import { logRecord } from "./mesh-log.ts";
 import { RateBound } from "./rate-bound.ts";
@@ -28,6 +29,8 @@ export interface RecordParts {
   readonly journal: Journal;
   receipts(): ReceiptLog;
   monotonicMs(): number;
+  /** The record of the runs, written with the rest; absent where nobody asks for it. */
+  readonly runs?: RunRecords;
 }
 
 /**
@@ -58,11 +61,13 @@ export class ClusterRecords {
   ): number {
     const fresh = applied.filter(({ index }) => index > recordedIndex);
     const records = fresh.flatMap((entry) => recordOf(entry, where) ?? []);
-    if (records.length === 0) return recordedIndex;
+    const { store, book, journal, receipts, runs } = this.parts;
+    const changes = runs?.changesOf(fresh) ?? [];
+    if (records.length + changes.length === 0) return recordedIndex;
     const { index } = fresh.at(-1)!;
-    const { store, book, journal, receipts } = this.parts;
     const written: Record[] = [];
     store.transaction(() => {
+      runs?.write(changes);
       for (const record of records) {
         const { kind, subject, body, isReceipt } = record;
         if (kind === "cluster.refused" && !this.#mayReceipt()) continue;

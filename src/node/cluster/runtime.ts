@@ -32,6 +32,7 @@ import { requestAdmission, type JoinRequest } from "./request-admission.ts";
 import { MeshBook, knownMember } from "./mesh-book.ts";
 import { MeasuredNode } from "./measured-node.ts";
 import { ClusterRecords } from "./records.ts";
+import { RunRecords } from "../windows/run-records.ts";
 import { Residency } from "./residency.ts";
 import { clusterTuning, MeshSession, patienceMs } from "./session.ts";
 
@@ -68,6 +69,8 @@ export interface RuntimeParts {
 /** The cluster in a daemon: the one mesh this node takes part in, on the real clock, disk and sockets. */
 export class ClusterRuntime implements ClusterService {
   readonly book: MeshBook;
+  /** Every event of a run that was applied here. */
+  readonly runs: RunRecords;
   readonly #records: ClusterRecords;
   readonly #desk: AdmissionDesk;
   readonly #measured: MeasuredNode;
@@ -79,23 +82,29 @@ export class ClusterRuntime implements ClusterService {
   #links: OpenLinks | null = null;
   #beating: Promise<void> = Promise.resolve();
   #isChanging = false;
+  readonly #watchers = new Set<() => void>();
 
   constructor(readonly parts: RuntimeParts) {
     const { services } = parts;
     const { store, clock } = services;
     this.#epoch = parts.epoch;
     this.book = new MeshBook(store);
+    this.runs = new RunRecords({
+      ...{ store, journal: services.journal, node: parts.node },
+      receipts: () => services.receipts.opened(),
+    });
     this.#records = new ClusterRecords({
       ...{ store, book: this.book, journal: services.journal },
       receipts: () => services.receipts.opened(),
       monotonicMs: () => clock.monotonicMs(),
+      runs: this.runs,
     });
     this.#measured = new MeasuredNode({
       ...{ services, isReady: () => parts.isReady() },
       skewMs: () => this.#skewMs(),
     });
     this.#residency = new Residency({
-      ...{ services, node: parts.node, mesh: () => this.#ownMesh() },
+      ...{ services, node: parts.node, mesh: () => this.ownState() },
       submit: (command, signal) => this.submit("self", command, signal),
     });
     this.#digests = this.#newDigests();
@@ -295,8 +304,14 @@ export class ClusterRuntime implements ClusterService {
     }
   }
 
+  /** Has somebody told, at once, whenever the state may be another one; gives how to end that. */
+  watch(look: () => void): () => void {
+    this.#watchers.add(look);
+    return () => this.#watchers.delete(look);
+  }
+
   /** The state that has this node as a live member; null while there is none. */
-  #ownMesh(): MeshState | null {
+  ownState(): MeshState | null {
     const session = this.#session;
     if (session === null || !session.isBelieved || session.row.standing === "out") return null;
     const self = memberOf(session.state, this.parts.node);
@@ -335,6 +350,9 @@ export class ClusterRuntime implements ClusterService {
         return opened;
       },
       measure: () => this.#measured.latest,
+      looked: () => {
+        for (const look of this.#watchers) look();
+      },
     });
     this.#session = session;
     // Those of another mesh are others.

@@ -59,6 +59,8 @@ export interface SessionParts {
   openLinks(mesh: string, handlers: LinkHandlers, kinds: readonly string[]): Promise<Links>;
   /** How this node is at the moment; null while nobody has looked. */
   measure(): NodeMeasure | null;
+  /** Told after every step; the state may be another one. */
+  looked?(): void;
 }
 
 /** This node's part in one mesh, from the moment it entered it: the log, the links, its own words. */
@@ -317,6 +319,7 @@ export class MeshSession {
 
   #notify(): void {
     for (const look of [...this.#watchers]) look();
+    this.parts.looked?.();
   }
 
   /** Takes over whom the state names, once it is no older than what was known. */

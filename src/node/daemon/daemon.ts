@@ -19,6 +19,8 @@ import { JoinLines } from "../cluster/join-lines.ts";
 import { MeshBook } from "../cluster/mesh-book.ts";
 import { placesOf } from "../cluster/places.ts";
 import { ClusterRuntime } from "../cluster/runtime.ts";
+import { RunEngine } from "../windows/run-engine.ts";
+import { MeshRuns } from "../windows/run-service.ts";
 import { birthOf } from "./birth.ts";
 import { CommandChildren } from "./command-children.ts";
 import type { DaemonControl, JoinLine } from "./control.ts";
@@ -84,6 +86,7 @@ export class Daemon implements DaemonControl {
   #isDraining = false;
   #cluster: ClusterRuntime | null = null;
   #discovering: Discovering | null = null;
+  #meshRuns: MeshRuns | null = null;
   readonly #joinLines: JoinLines;
 
   constructor(
@@ -98,9 +101,11 @@ export class Daemon implements DaemonControl {
       interaction: { value: noInteraction, enumerable: true },
       daemon: { value: this, enumerable: true },
       cluster: { get: () => this.#cluster, enumerable: true },
+      meshRuns: { get: () => this.#meshRuns, enumerable: true },
     }) as Services;
     this.#joinLines = new JoinLines(this.services);
-    const trainings = new NodeTrainings(this.services);
+    const engaged = () => this.#meshRuns?.engine.engaged ?? null;
+    const trainings = new NodeTrainings(this.services, engaged);
     Object.defineProperty(this.services, "trainings", { value: trainings, enumerable: true });
     this.#children = new CommandChildren(base.processes, base.clock);
   }
@@ -243,6 +248,9 @@ export class Daemon implements DaemonControl {
     this.#discovering = await this.#discover(door);
     this.#cluster = cluster;
     await cluster.start();
+    const engine = new RunEngine({ services, node, cluster, records: cluster.runs });
+    this.#meshRuns = new MeshRuns(engine);
+    engine.start();
     if (listener === null) return null;
     return { address: listener.address, fingerprint: tls.fingerprint };
   }
@@ -313,6 +321,7 @@ export class Daemon implements DaemonControl {
   async #close(): Promise<void> {
     const { home } = this.services;
     const file = this.#file;
+    await this.#meshRuns?.engine.stop();
     await this.#cluster?.stop(this.#file === null ? 0 : farewellMs);
     await this.#discovering?.stop();
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.stop()));

@@ -1,0 +1,167 @@
+import { join } from "node:path";
+import type { Holder } from "#src/artifact/holder.ts";
+import type { Keep } from "#src/artifact/kept.ts";
+import { holderMaximum } from "#src/artifact/pull-request.ts";
+import type { Shelf } from "#src/artifact/shelf.ts";
+import { isLive, type MeshState } from "#src/cluster/state.ts";
+import type { Digest } from "#src/codec/digest.ts";
+import type { Services } from "#src/command/define.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
+import { openMembers } from "../holders/open-members.ts";
+
+/** What of a run travels: each with the number of its revision or window. */
+export const keptKinds = ["document", "contribution", "revision", "state"] as const;
+export type KeptKind = (typeof keptKinds)[number];
+
+/** Ways to members that are kept open; each knows the member's certificate and which address answers. */
+const wayMaximum = 128;
+
+export const ownerOf = (run: string) => `run ${run}`;
+
+/** What moved, for `run status` and metrics. */
+export interface Traffic {
+  receivedBytes: number;
+  sentBytes: number;
+}
+
+/** The artifacts of runs on this node: made, fetched from named members, laid out as files, let go. */
+export class RunArtifacts {
+  readonly #traffic = new Map<string, Traffic>();
+  readonly #ways = new Map<string, Holder>();
+  readonly #layingOut = new Map<string, Promise<string>>();
+
+  constructor(
+    readonly services: Services,
+    readonly node: string,
+    /** The mesh as this node knows it; null while it takes part in none. */
+    readonly mesh: () => MeshState | null,
+  ) {}
+
+  shelf(): Promise<Shelf> {
+    return this.services.artifacts.open();
+  }
+
+  traffic(run: string): Traffic {
+    const known = this.#traffic.get(run) ?? { receivedBytes: 0, sentBytes: 0 };
+    this.#traffic.set(run, known);
+    return known;
+  }
+
+  /** Makes a folder an artifact that this run keeps. Refused as adding is. */
+  async add(
+    location: string,
+    keep: { readonly run: string; readonly kind: KeptKind; readonly number: number },
+    signal: AbortSignal,
+  ): Promise<{ readonly artifact: Digest; readonly sizeBytes: number }> {
+    const { addArtifact } = await import("#src/artifact/add.ts");
+    const { digest, manifest } = await addArtifact(await this.shelf(), {
+      ...{ location, name: null, quotaBytes: null, signal },
+      keep: this.#keep(keep),
+    });
+    return { artifact: digest, sizeBytes: manifest.sizeBytes };
+  }
+
+  /**
+   * Brings an artifact here: from those named, who may have it; where none of them gives it, from any member.
+   * Refused as pulls are.
+   */
+  async fetch(
+    artifact: Digest,
+    keep: { readonly run: string; readonly kind: KeptKind; readonly number: number },
+    from: readonly string[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { pullArtifact } = await import("#src/artifact/pull.ts");
+    const shelf = await this.shelf();
+    const pull = (holders: readonly Holder[]) =>
+      pullArtifact(shelf, {
+        ...{ artifact, holders, name: null, quotaBytes: null, signal, keep: this.#keep(keep) },
+        limits: { stallMs: 5_000 },
+      });
+    const named = await this.#waysTo(from);
+    let fetchedBytes: number;
+    try {
+      ({ fetchedBytes } = await pull(named));
+    } catch (error) {
+      const isMissing = error instanceof Refusal && error.code === "artifact_unavailable";
+      const others = await this.#waysTo(null);
+      if (!isMissing || others.every((each) => named.includes(each))) throw error;
+      ({ fetchedBytes } = await pull(others));
+    }
+    this.traffic(keep.run).receivedBytes += fetchedBytes;
+  }
+
+  /**
+   * The artifact as files below the run's folder; laid out once. Refused where it is not here whole, and as disks
+   * refuse.
+   */
+  layOut(run: string, artifact: Digest, signal: AbortSignal): Promise<string> {
+    const path = this.placeOf(run, artifact);
+    const known = this.#layingOut.get(path);
+    if (known !== undefined) return known;
+    const laid = this.#layOut(path, artifact, signal).finally(() => this.#layingOut.delete(path));
+    this.#layingOut.set(path, laid);
+    return laid;
+  }
+
+  placeOf(run: string, artifact: Digest): string {
+    return join(this.services.home.runs, run, "artifacts", artifact);
+  }
+
+  async #layOut(path: string, artifact: Digest, signal: AbortSignal): Promise<string> {
+    const { disk } = this.services;
+    if ((await disk.stat(path)) !== null) return path;
+    const { takeOut } = await import("#src/artifact/take-out.ts");
+    await disk.makeDirectory(join(path, ".."));
+    await takeOut(await this.shelf(), artifact, path, signal);
+    return path;
+  }
+
+  /** Lets artifacts of a run go, with the files made of them. */
+  async letGo(run: string, artifacts: readonly Digest[]): Promise<void> {
+    if (artifacts.length === 0) return;
+    const { discardArtifacts } = await import("#src/artifact/discard.ts");
+    const shelf = await this.shelf();
+    for (const artifact of artifacts) {
+      shelf.kept.letGo(artifact, ownerOf(run));
+      await this.services.disk.remove(this.placeOf(run, artifact)).catch(() => {});
+    }
+    await discardArtifacts(shelf, artifacts);
+  }
+
+  #keep({ run, kind, number }: { run: string; kind: KeptKind; number: number }): Keep {
+    return { owner: ownerOf(run), kind, number };
+  }
+
+  /** Named members, this node left out; null for all. One way to each is kept for later. */
+  async #waysTo(nodes: readonly string[] | null): Promise<readonly Holder[]> {
+    const mesh = this.mesh();
+    if (mesh === null) return [];
+    const { author } = await this.services.receipts.open();
+    const members = mesh.members.filter(
+      (member) =>
+        member.node !== this.node &&
+        isLive(member) &&
+        member.contact.places.length > 0 &&
+        (nodes?.includes(member.node) ?? true),
+    );
+    const rank = ({ node }: { readonly node: string }) => nodes?.indexOf(node) ?? 0;
+    const sorted = members.toSorted((a, b) => rank(a) - rank(b)).slice(0, holderMaximum);
+    if (this.#ways.size > wayMaximum) this.#ways.clear();
+    return sorted.flatMap(({ node, contact: { places, certificate } }) => {
+      const key = JSON.stringify([mesh.mesh, node, places, certificate]);
+      const known = this.#ways.get(key);
+      if (known !== undefined) return [known];
+      const [way] = openMembers(
+        {
+          ...{ mesh: mesh.mesh, artifacts: [] },
+          members: [{ node, isSelf: false, places, certificate }],
+        },
+        "",
+        { identity: author, clock: this.services.clock },
+      );
+      if (way !== undefined) this.#ways.set(key, way);
+      return way === undefined ? [] : [way];
+    });
+  }
+}
