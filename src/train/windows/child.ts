@@ -98,6 +98,7 @@ class Worker {
   }
 
   async #perform(id: number, task: Task): Promise<void> {
+    if (this.#task !== null) return this.#refuse(id, outOfTurn("while another was under way"));
     const given = new AbortController();
     this.#task = { id, given };
     try {
@@ -117,7 +118,7 @@ class Worker {
 
   async #opened(): Promise<WorkerSession> {
     if (this.#session !== null) return await this.#session;
-    throw new Refusal("trainer_protocol", "A task came before its run was opened.", "Report it.");
+    throw outOfTurn("before its run was opened");
   }
 
   /** A bug ends the process, loudly; its parent sees the status. */
@@ -132,6 +133,14 @@ class Worker {
   #send(message: FromWorker): void {
     this.parent.send(message);
   }
+}
+
+function outOfTurn(when: string): Refusal {
+  return new Refusal(
+    "trainer_protocol",
+    `A task came to the worker process ${when}.`,
+    "Stop all psionic processes of this home and start again with one version.",
+  );
 }
 
 /** A child stuck in native code outlives a killed parent unless the system ends it. */

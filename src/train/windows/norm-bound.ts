@@ -58,7 +58,9 @@ function movedAtMost(movement: Movement, rates: readonly number[], age: number):
   let moved = 0;
   for (const [index, rate] of rates.entries()) {
     const norm = parameterNorm + moved;
-    moved += rate * perStep(age + index, norm);
+    if (rate > 0) moved += rate * perStep(age + index, norm);
+    // Nothing is added to what has no bound: no product of zero and infinity comes to be.
+    if (moved === Infinity) return moved;
   }
   return moved;
 }

@@ -284,8 +284,7 @@ class WindowTraining {
     this.#progress = { ...this.#progress, result };
     await writeProgress(this.#disk, directory, this.#progress);
     // Nobody asks for the last state: no segment begins there.
-    if (!this.#isKept(this.#segments))
-      await this.#disk.remove(stateDirectory(directory, window, this.#segments));
+    await this.#disk.remove(stateDirectory(directory, window, this.#segments));
     return result;
   }
 

@@ -164,7 +164,7 @@ class Validation {
     if (!Number.isFinite(length))
       return [object("delta_not_finite", "Its delta has values that are no finite numbers.")];
     const most = this.#normMaximum(commitments);
-    if (length <= most) return [];
+    if (!(length > most)) return [];
     return [object("delta_too_large", `Its delta has norm ${length}; honest work has ${most}.`)];
   }
 

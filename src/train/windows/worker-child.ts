@@ -20,8 +20,8 @@ import type { ResultOf, Task, TaskKind, TaskOf } from "./tasks.ts";
 
 /** How long a process that was told to end may take before it is killed. */
 const endMs = 2_000;
-/** How long a cancelled task may go on before its process is killed: several stretches of a slow machine. */
-const cancelMs = 10_000;
+/** How long a cancelled task may go on before its process is killed: a large delta is encoded in one piece. */
+const cancelMs = 30_000;
 
 export interface WorkerOptions {
   readonly processes: Processes;
