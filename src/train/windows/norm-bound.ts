@@ -9,8 +9,7 @@
  * at the highest rate of the schedule. A codec's answer is never longer than twice what it was given, since it is
  * nearer to that than zero is.
  */
-import type { Optimizer } from "../optimizer.ts";
-import { RepeatedPower } from "../optimizer.ts";
+import { type Optimizer, RepeatedPower } from "../optimizer.ts";
 
 export interface Movement {
   readonly optimizer: Optimizer;
@@ -37,7 +36,7 @@ const earlierShare = 2;
 
 /**
  * The largest ‖delta‖₂ of honest work; Infinity where the optimizer has no bound that holds for every gradient (LARS
- * and LAMB follow the parameters' own norms; SGD without a clip follows the gradient).
+ * gives its velocity the present layer's trust; SGD without a clip follows the gradient).
  */
 export function deltaNormMaximum(movement: Movement): number {
   const { rates, age, peakRate, codec } = movement;
@@ -65,6 +64,9 @@ function movedAtMost(movement: Movement, rates: readonly number[], age: number):
   return moved;
 }
 
+/** Far above the square root of the least float32 times the ratio. */
+const epsilonMinimum = 1e-15;
+
 /** ‖update‖₂ / rate at most, for a step after `age` updates and parameters of that norm. */
 function stepBound(
   { kind, beta1, beta2, epsilon, weightDecay, clipNorm }: Optimizer,
@@ -73,12 +75,14 @@ function stepBound(
   const gradient = clipNorm > 0 ? clipNorm : Infinity;
   switch (kind) {
     case "adam":
-    case "adamw": {
-      // Without an epsilon, moments too small for float32 have any ratio at all.
-      if (!(epsilon > 0) || !(beta1 * beta1 < beta2)) return () => Infinity;
-      const decay = kind === "adamw" ? weightDecay : 0;
+    case "adamw":
+    case "lamb": {
+      // Moments too small for float32 have any ratio at all; epsilon has to outweigh them.
+      if (epsilon < epsilonMinimum || !(beta1 * beta1 < beta2)) return () => Infinity;
+      // LAMB's layers move as far as they are long, or as Adam's where they are zero.
+      const share = { adam: 0, adamw: weightDecay, lamb: 1 }[kind];
       const ratio = momentRatio(beta1, beta2);
-      return (age, norm) => ratio(age + 1) * Math.sqrt(parameterCount) + decay * norm;
+      return (age, norm) => ratio(age + 1) * Math.sqrt(parameterCount) + share * norm;
     }
     case "sgd":
       return (_, norm) => gradient + weightDecay * norm;
@@ -86,7 +90,6 @@ function stepBound(
       // The velocity is a sum of decayed gradients; Nesterov's looks one step further.
       return (_, norm) => ((gradient + weightDecay * norm) / (1 - beta1)) * (1 + beta1);
     case "lars":
-    case "lamb":
       return () => Infinity;
   }
 }
