@@ -41,6 +41,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
     chat: "owner",
     export: "owner",
   },
+  ...{ "run/evidence": "owner", verify: "owner" },
   ...{ "artifact/add": "owner", "artifact/pull": "owner", "artifact/get": "owner" },
   ...{ "artifact/verify": "owner", "artifact/gc": "owner", "artifact/remove": "owner" },
   ...{ "token/create": "owner", "token/revoke": "owner" },

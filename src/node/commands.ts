@@ -22,6 +22,8 @@ import "#src/train/chat.command.ts";
 import "#src/train/export.command.ts";
 import "#src/validate/replay.command.ts";
 import "#src/validate/digest.command.ts";
+import "./evidence/run-evidence.command.ts";
+import "#src/evidence/verify.command.ts";
 import "./runtime.command.ts";
 import "./daemon/up.command.ts";
 import "./cluster/join.command.ts";

@@ -1,0 +1,143 @@
+import { basename, join, resolve } from "node:path";
+import * as v from "valibot";
+import type { CommandContext } from "#src/command/define.ts";
+import { defineCommand } from "#src/command/registry.ts";
+import { isaParameter, threadsParameter } from "#src/train/parameter-entries.ts";
+import type { NumbersProgress } from "./check-numbers.ts";
+import type { VerifiedBundle } from "./verify-bundle.ts";
+
+/** Segments computed again at once; `--full` computes all. */
+const replayMaximum = 10_000;
+const budgetDefault = 20_000;
+
+const count = v.number();
+const segmentSchema = v.strictObject({ window: count, worker: v.string(), segment: count });
+
+export const verifiedSchema = v.strictObject({
+  isValid: v.literal(true),
+  ...{ file: v.string(), sizeBytes: count, parts: count },
+  /** Who exported it. */
+  author: v.string(),
+  ...{ mesh: v.string(), run: v.string(), name: v.string(), phase: v.string(), chain: v.string() },
+  ...{ records: count, statements: count, nodes: count, windows: count },
+  /** So many nodes vouched for the events up to that one. */
+  ...{ vouchers: count, vouchedRecords: count },
+  ...{ slots: count, acceptedSlots: count, tokens: count },
+  ...{ verdicts: count, rejections: count, judgedSegments: count, missing: count },
+  /** The last revision: number, digest, and whether its files are in the bundle. */
+  ...{ revision: count, digest: v.string(), hasRevision: v.boolean() },
+  /** What was computed again, of how many segments, how many of which were within the budget. */
+  replayed: v.array(segmentSchema),
+  ...{ segments: count, reachable: count, recomputedSteps: count },
+  ...{ seed: v.string(), backend: v.string() },
+  ...{ proven: v.array(v.string()), unproven: v.array(v.string()) },
+});
+export type Verified = v.InferOutput<typeof verifiedSchema>;
+
+defineCommand({
+  name: "verify",
+  summary: "Verify the evidence of a run, offline; with --replay compute segments again.",
+  access: "owner",
+  flow: "proof",
+  parameters: v.strictObject({
+    bundle: v.pipe(v.string(), v.nonEmpty(), v.description("what `run evidence` wrote")),
+    replay: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(0),
+        v.maxValue(replayMaximum),
+        v.description("random segments to compute again, bit for bit"),
+      ),
+      0,
+    ),
+    full: v.optional(v.pipe(v.boolean(), v.description("compute every segment again")), false),
+    seed: v.optional(
+      v.pipe(
+        v.union([v.string(), v.number()]),
+        v.transform(String),
+        v.maxLength(64),
+        v.description("draws the same segments again; without it, others each time"),
+      ),
+    ),
+    steps: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.description("local steps that one segment may cost; farther ones are not drawn"),
+      ),
+      budgetDefault,
+    ),
+    threads: threadsParameter("all cores"),
+    isa: isaParameter,
+  }),
+  positional: ["bundle"],
+  paths: ["bundle"],
+  result: verifiedSchema,
+  computes: true,
+  examples: ["psionic verify book.evidence", "psionic verify book.evidence --replay 3"],
+  async run({ bundle, replay, full, seed, steps, threads, isa }, context): Promise<Verified> {
+    const { services } = context;
+    const { verifyBundle } = await import("./verify-bundle.ts");
+    const { openBackend } = await import("#src/train/open-backend.ts");
+    const file = resolve(bundle);
+    const drawn = seed ?? services.random.bytes(8).toHex();
+    const directory = join(services.home.root, `.verify-${services.random.bytes(8).toHex()}`);
+    const wish = { count: full ? null : replay, seed: drawn, budgetSteps: steps };
+    const verified = await verifyBundle(file, wish, {
+      ...{ disk: services.disk, clock: services.clock, directory, signal: context.signal },
+      async openBackend() {
+        const threadCount = threads ?? (await services.machine.facts()).coreCount;
+        return (await openBackend(isa ?? null, threadCount)).backend;
+      },
+      ...telling(context),
+    });
+    const { account } = await import("./account.ts");
+    return { isValid: true, file, seed: drawn, ...account(verified) };
+  },
+  view: (screen) => ({
+    event({ type, window, of, worker, segment }) {
+      if (type === "evidence-window") screen.draw([`window ${String(window)}/${String(of)} holds`]);
+      if (type === "evidence-segment")
+        screen.note(
+          `segment ${String(segment)} of ${String(worker)} in window ${String(window)} agrees`,
+        );
+    },
+    result(verified) {
+      screen.draw([]);
+      for (const line of tableOf(verified)) screen.print(line);
+      for (const each of verified.proven) screen.note(`proven: ${each}`);
+      for (const each of verified.unproven) screen.note(`not proven: ${each}`);
+    },
+  }),
+});
+
+function telling({ emit }: CommandContext) {
+  return {
+    onChecked({ contents, facts }: Pick<VerifiedBundle, "contents" | "facts">) {
+      const { records } = contents.header;
+      emit({ type: "evidence-checked", records, statements: facts.statements });
+    },
+    onProgress({ window, of, segment }: NumbersProgress) {
+      emit(
+        segment === null
+          ? { type: "evidence-window", window, of }
+          : { type: "evidence-segment", window, of, ...segment },
+      );
+    },
+  };
+}
+
+function tableOf(it: Verified): string[] {
+  const rows: readonly (readonly [string, string])[] = [
+    ["run", `${it.name} (${it.run}), ${it.phase}`],
+    ["file", `${basename(it.file)}, ${it.sizeBytes} bytes in ${it.parts} parts, by ${it.author}`],
+    ["events", `${it.records}, ${it.statements} signed by ${it.nodes} nodes`],
+    ["windows", `${it.windows}, ${it.revision} revisions, ${it.tokens} tokens counted`],
+    ["verdicts", `${it.verdicts}, ${it.rejections} rejected, ${it.judgedSegments} segments judged`],
+    ["replayed", `${it.replayed.length} of ${it.segments} segments, ${it.recomputedSteps} steps`],
+    ["digest", it.digest],
+  ];
+  return rows.map(([name, text]) => `${name.padEnd(9)} ${text}`);
+}
