@@ -1,5 +1,5 @@
 import { digestJson } from "#src/codec/digest.ts";
-import { intervalMaximum } from "./bounds.ts";
+import { intervalMaximum, windowStepMaximum } from "./bounds.ts";
 import { slotsIn, takeSlots } from "./intervals.ts";
 import type { Interval, Run, RunSpec, Task, Window, Worker } from "./run.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -41,16 +41,27 @@ function ranked({ spec, run }: Run, number: number, workers: readonly Worker[]):
     .map(({ worker }) => worker);
 }
 
-/** H for everybody, or quarters of H by measured rate; a rate that nobody knows yet counts as the fastest. */
+/**
+ * H for everybody, or quarters of H by measured rate; a rate that nobody knows yet counts as the fastest. Nobody is
+ * given what its rate is too low for: it would never give anything.
+ */
 function wantedSteps(spec: RunSpec, workers: readonly Worker[]): readonly number[] {
   const { windowSteps, pace } = spec;
   const fastest = Math.max(...workers.map(({ rate }) => rate), 0);
   return workers.map(({ rate }) => {
-    if (pace === "even" || rate === 0) return windowSteps;
+    if (rate === 0) return windowSteps;
+    const most = fittingSteps(spec, rate);
+    if (pace === "even") return Math.min(windowSteps, most);
     // To the nearest quarter: somebody a little slower than the fastest keeps pace with it.
     const quarters = Math.max(1, Math.floor((8 * rate + fastest) / (2 * fastest)));
-    return Math.max(1, Math.floor((windowSteps * quarters) / 4));
+    return Math.min(Math.max(1, Math.floor((windowSteps * quarters) / 4)), most);
   });
+}
+
+/** Steps that three quarters of a window's time are enough for, at least one. */
+function fittingSteps({ trainMs, slotTokens }: RunSpec, rate: number): number {
+  const steps = (BigInt(rate) * BigInt(trainMs) * 3n) / (BigInt(slotTokens) * 4_000n);
+  return Math.max(1, Math.min(Number(steps), windowStepMaximum));
 }
 
 /** What is wanted, or where there is less, one step each and the others in proportion. */

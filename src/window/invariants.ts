@@ -1,3 +1,4 @@
+import { canonicalText } from "#src/codec/digest.ts";
 import { assignedSlices } from "./assignment.ts";
 import {
   intervalMaximum,
@@ -155,9 +156,9 @@ function brokenLoss(earlier: Run, after: readonly Run[]): string | null {
 
 function brokenChange(earlier: Run, later: Run): string | null {
   if (earlier === later) return null;
-  if (earlier.chain === later.chain) {
-    return JSON.stringify(earlier) === JSON.stringify(later) ? null : "changed without its chain";
-  }
+  // One comes out of the rules, the other maybe out of a text: their keys have not one order.
+  if (earlier.chain === later.chain)
+    return canonicalText(earlier) === canonicalText(later) ? null : "changed without its chain";
   if (earlier.document !== later.document || earlier.author !== later.author)
     return "became another run";
   if (isOver(earlier) && earlier.phase !== later.phase) return `went on after ${earlier.phase}`;

@@ -3,6 +3,7 @@ import { deny } from "./deny.ts";
 import type { Saying, SayingOf, Statement } from "./event.ts";
 import { withNamed } from "./list.ts";
 import { takeRevision } from "./promotion.ts";
+import { rateOf } from "./rate.ts";
 import { isOver, type Contribution, type Run, type Verdict, type Window } from "./run.ts";
 import { isSignedBy, statementDigest } from "./statement.ts";
 import type { Step } from "./step.ts";
@@ -110,7 +111,9 @@ function takeReady(run: Run, given: Said<SayingOf<"ready">>): Step {
       `${node} holds another revision ${said.revision} than the one of ${run.name}`,
       "bring the right one there; its digest stands in the run's state",
     );
-  const { lane, rate, revision } = said;
+  const { lane, revision } = said;
+  // What its work showed counts for more than what it says.
+  const rate = known.rate === 0 ? said.rate : known.rate;
   const next = { ...run, revision: { ...run.revision, digest } };
   return { run: withWorker(next, { ...known, lane, rate, revision }), decided: {} };
 }
@@ -159,18 +162,11 @@ function takeContribution(run: Run, given: Said<SayingOf<"contribution">>): Step
     private: said.private,
   };
   const contributions = withNamed(window.contributions, ({ worker }) => worker, contribution);
-  const rate = rateOf(task.steps * run.spec.slotTokens, trainMs);
   const known = knownWorker(run, node);
-  const next = withWorker(run, { ...known, rate: rate ?? known.rate });
+  const tokens = task.steps * run.spec.slotTokens;
+  const rate = trainMs === 0 ? known.rate : rateOf(tokens, trainMs);
+  const next = withWorker(run, { ...known, rate });
   return { run: { ...next, window: { ...window, contributions } }, decided: {} };
-}
-
-const rateMaximum = 2 ** 40;
-
-/** Tokens per second; null where no time passed. A worker that lies here gets more or less work, and no credit. */
-function rateOf(tokens: number, trainMs: number): number | null {
-  if (trainMs === 0) return null;
-  return Math.min(rateMaximum, Number((BigInt(tokens) * 1_000n) / BigInt(trainMs)));
 }
 
 function takeVerdict(run: Run, given: Said<SayingOf<"verdict">>, { nowMs }: Surroundings): Step {

@@ -5,7 +5,8 @@ import { deny } from "./deny.ts";
 import { drawsAgain, drawsOf, isHopeless, missingOf } from "./draw.ts";
 import type { RunCommandOf } from "./event.ts";
 import { putBack, takeSlots } from "./intervals.ts";
-import type { Run, Window } from "./run.ts";
+import { rateOf } from "./rate.ts";
+import type { Run, RunSpec, Window, Worker } from "./run.ts";
 import { hold, isJudged, score } from "./scoring.ts";
 import type { Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -79,9 +80,7 @@ export function sealWindow(
   const draws = drawsOf(run, active, seed, around);
   const window: Window = { ...active, stage: "sealed", sinceMs: nowMs, seed, draws };
   const sealed = mapWorkers({ ...run, pool, window }, (worker) =>
-    missed.has(worker.node)
-      ? { ...worker, revision: null, missedCount: worker.missedCount + 1 }
-      : worker,
+    missed.has(worker.node) ? withMissed(worker, active, run.spec, nowMs) : worker,
   );
   const decided = { draws, missed: [...missed] };
   if (draws.length === 0) {
@@ -89,6 +88,23 @@ export function sealWindow(
     return { run: hold(sealed, held, nowMs), decided: { ...decided, held } };
   }
   return judged({ run: sealed, decided, isAnchor: true }, nowMs);
+}
+
+/**
+ * A worker that gave nothing counts as half as fast as it would have had to be, until it gives something: whoever is
+ * too slow for its task has a smaller one the next time.
+ */
+function withMissed(
+  worker: Worker,
+  { tasks, sinceMs }: Window,
+  { slotTokens }: RunSpec,
+  nowMs: number,
+): Worker {
+  const steps = tasks.find((task) => task.worker === worker.node)?.steps ?? 0;
+  const needed = rateOf(steps * slotTokens, Math.max(1, nowMs - sinceMs));
+  const known = worker.rate === 0 ? needed : Math.min(worker.rate, needed);
+  const rate = Math.max(1, Math.floor(known / 2));
+  return { ...worker, revision: null, rate, missedCount: worker.missedCount + 1 };
 }
 
 /** Goes on to scoring at once where nobody is waited for, as in a run of one node. */
