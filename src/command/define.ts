@@ -6,7 +6,16 @@ export type { Access };
 
 /** The headings of `--help`, in the order a first-time user needs them. */
 export type Flow =
-  "start" | "model" | "proof" | "node" | "cluster" | "artifact" | "peer" | "evidence" | "tools";
+  | "start"
+  | "model"
+  | "run"
+  | "proof"
+  | "node"
+  | "cluster"
+  | "artifact"
+  | "peer"
+  | "evidence"
+  | "tools";
 
 /**
  * What a node hands to its commands. Each room adds its own service by declaration merging:

@@ -12,10 +12,10 @@ import { NodeTrainings } from "./node-trainings.ts";
 // oxlint-disable import/no-unassigned-import -- declaring is what importing a command file does
 import "./run-samples.command.ts";
 import "./run-series.command.ts";
-import "./run-start.command.ts";
-import "./run-status.command.ts";
-import "./run-stop.command.ts";
-import "./runs.command.ts";
+import "#src/node/windows-commands/run-start.command.ts";
+import "#src/node/windows-commands/run-status.command.ts";
+import "#src/node/windows-commands/run-stop.command.ts";
+import "#src/node/windows-commands/run-list.command.ts";
 import "./train.command.ts";
 // oxlint-enable import/no-unassigned-import
 

@@ -7,7 +7,7 @@ defineCommand({
   name: "run/samples",
   summary: "What a run's model wrote while it was learning, oldest first.",
   access: "member",
-  flow: "model",
+  flow: "run",
   parameters: v.strictObject({ run: runParameter }),
   positional: ["run"],
   result: samplesResult,

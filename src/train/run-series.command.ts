@@ -11,7 +11,7 @@ defineCommand({
   name: "run/series",
   summary: "A run's curves as columns, evenly thinned out; the last step is always there.",
   access: "member",
-  flow: "model",
+  flow: "run",
   parameters: v.strictObject({
     run: runParameter,
     after: v.optional(

@@ -1,6 +1,7 @@
 /** The manifest that `run init` writes: every key with what it is by default, and why. */
 import * as v from "valibot";
 import { recipeOf, type SizeName } from "#src/model/sizes.ts";
+import { usualDecayPerMille } from "#src/train/run-document.ts";
 import { scheduleDefaults, textDefaults } from "#src/train/recipes.ts";
 import { manifestFormat, sections, type SectionName } from "./manifest-file.ts";
 import { meshDefaults as mesh } from "./mesh-defaults.ts";
@@ -94,6 +95,10 @@ function linesOf(size: SizeName, files: readonly string[]): Readonly<Record<stri
     codec: is(
       mesh.codec,
       "dense is exact, int8 a quarter of its bytes, top-k less than a hundredth.",
+    ),
+    carry: follows(
+      usualDecayPerMille["top-k"] / 1_000,
+      "By default 0.95 with top-k and 0 with the others, which leave out little.",
     ),
     outerRate: is(mesh.outerRate, "It applies the mean of the contributions (Nesterov)."),
     outerMomentum: is(mesh.outerMomentum),

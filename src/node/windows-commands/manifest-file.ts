@@ -69,6 +69,7 @@ export const manifestSchema = v.strictObject({
     participants: meshWords.participants,
     pace: meshWords.pace,
     codec: meshWords.codec,
+    carry: meshWords.carry,
     outerRate: meshWords.outerRate,
     outerMomentum: meshWords.outerMomentum,
   }),

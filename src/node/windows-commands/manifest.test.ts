@@ -113,10 +113,11 @@ describe("W-1 the manifest of a run", () => {
 describe("W-1 the plan of a run", () => {
   test("W-1 however many nodes, the run reads what one machine would read", async () => {
     for (const trainerCount of [1, 2, 3, 4, 16, 40]) {
-      const { spec, manifest, tokens } = await planOf(
+      const { spec, document, tokens } = await planOf(
         { files: [book] },
         { ...power, trainerCount },
       );
+      const { manifest } = document;
       const alone = recipes.micro.steps * recipes.micro.batchSize * 128;
       expect(manifest.batchSize).toBe(Math.max(1, Math.floor(16 / trainerCount)));
       expect(spec.slotTokens).toBe(manifest.batchSize * manifest.contextLength);
@@ -155,13 +156,21 @@ describe("W-1 the plan of a run", () => {
         segmentSteps: 5,
         ...({ codec: "top-k", pace: "even" } as const),
       },
-      ...{ outerRate: 0.5, outerMomentum: 0.8, participants: 9, validators: 2, replay: 0.5 },
+      ...{
+        carry: 0.9,
+        outerRate: 0.5,
+        outerMomentum: 0.8,
+        participants: 9,
+        validators: 2,
+        replay: 0.5,
+      },
       ...{ quorum: 4, strikes: 3, trainPatience: "3m", judgePatience: "20s" },
       ...{ mergePatience: "30s", silencePatience: "700ms" },
     };
-    const { spec, manifest, outer } = planMeshRun(request(words), new AdditionDataset(4), power);
-    expect(manifest.batchSize).toBe(3);
-    expect(outer).toEqual({ rate: 0.5, momentum: 0.8 });
+    const { spec, document } = planMeshRun(request(words), new AdditionDataset(4), power);
+    expect(document.manifest.batchSize).toBe(3);
+    expect(document.outer).toEqual({ kind: "nesterov", rate: 0.5, momentum: 0.8 });
+    expect(document.codec).toEqual({ name: "top-k", decayPerMille: 900 });
     expect(spec).toMatchObject({
       ...{ windowSteps: 20, segmentSteps: 5, codec: "top-k", pace: "even", participants: 9 },
       ...{ validators: 2, replayPerMillion: perMillion / 2, quorum: 4, strikes: 3 },

@@ -28,6 +28,8 @@ export const meshDefaults = {
   mergeLeastMs: 30_000,
   patienceMostMs: 86_400_000,
   silenceMs: 5_000,
+  /** Exact kernels reach about this share of a machine's peak in training. */
+  shareOfPeak: 0.5,
   /** FLOP/s of a node in training that nobody measured. */
   assumedFlops: 2e10,
 } as const satisfies Readonly<Record<string, number | RunSpec["codec"] | RunSpec["pace"]>>;

@@ -3,7 +3,13 @@ import type { Dataset } from "#src/dataset/dataset.ts";
 import { durationMs } from "#src/cluster/duration.ts";
 import { trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { RunManifest } from "#src/train/run-manifest.ts";
+import { outerOf } from "#src/train/delta/outer.ts";
+import {
+  makeRunDocument,
+  specOf,
+  usualDecayPerMille,
+  type RunDocument,
+} from "#src/train/run-document.ts";
 import { manifestOf } from "#src/train/run-request.ts";
 import type { TrainRequest } from "#src/train/train-parameters.ts";
 import { perMillion, segmentMaximum, windowStepMaximum } from "#src/window/bounds.ts";
@@ -22,12 +28,11 @@ export interface MeshPower {
 }
 
 export interface MeshPlan {
-  /** Of a node's own step: its batch is the node's. */
-  readonly manifest: RunManifest;
+  readonly document: RunDocument;
+  /** What of it the log knows. */
   readonly spec: RunSpec;
-  readonly outer: { readonly rate: number; readonly momentum: number };
-  /** Steps of the schedule, which is what `--steps` counts. */
   readonly tokens: number;
+  /** Where nobody comes or leaves. */
   readonly windowCount: number;
   /** A guess; it decides how long windows are and how long is waited, and nothing else. */
   readonly secondsPerStep: number;
@@ -38,8 +43,8 @@ const clamp = (least: number, value: number, most: number) =>
 
 /**
  * Plans a run. The words of `train` mean what they mean for one machine: steps times batch is what the whole run
- * reads, however many nodes share it. Refusals: those of `manifestOf`, and `usage` for words that contradict
- * each other.
+ * reads, however many nodes share it. Refusals: those of `manifestOf` and `makeRunDocument`, and `usage` for words that
+ * contradict each other.
  */
 export function planMeshRun(request: MeshRequest, dataset: Dataset, power: MeshPower): MeshPlan {
   if (request.minutes !== undefined)
@@ -59,18 +64,23 @@ export function planMeshRun(request: MeshRequest, dataset: Dataset, power: MeshP
     (slotTokens * trainingFlopsPerToken(manifest.model, manifest.contextLength)) /
     (power.flopsPerSecond ?? defaults.assumedFlops);
   const steps = stepsOf(request, Math.ceil(slots / power.trainerCount), secondsPerStep);
-  const spec: RunSpec = {
-    ...{ seed: manifest.seed, slots, slotTokens, scheduleSteps, ...steps },
-    codec: request.codec ?? defaults.codec,
-    pace: request.pace ?? defaults.pace,
-    ...consentOf(request, power.trainerCount, steps.segmentSteps * secondsPerStep),
-    ...patienceOf(request, steps, secondsPerStep),
-  };
-  const { outerRate: rate = defaults.outerRate } = request;
-  const { outerMomentum: momentum = defaults.outerMomentum } = request;
+  const { codec: name = defaults.codec, carry } = request;
+  const decayPerMille = carry === undefined ? usualDecayPerMille[name] : Math.round(1_000 * carry);
+  const document = makeRunDocument(manifest, {
+    codec: { name, decayPerMille },
+    outer: outerOf(
+      request.outerRate ?? defaults.outerRate,
+      request.outerMomentum ?? defaults.outerMomentum,
+    ),
+    windows: {
+      ...{ slots, ...steps, pace: request.pace ?? defaults.pace },
+      ...consentOf(request, power.trainerCount, steps.segmentSteps * secondsPerStep),
+      ...patienceOf(request, steps, secondsPerStep),
+    },
+  });
   const windowCount = Math.ceil(slots / (steps.windowSteps * power.trainerCount));
   const tokens = slots * slotTokens;
-  return { manifest, spec, outer: { rate, momentum }, tokens, windowCount, secondsPerStep };
+  return { document, spec: specOf(document), tokens, windowCount, secondsPerStep };
 }
 
 /** H, and the steps between commitments. `nodeSteps` is what each node does in the whole run. */

@@ -39,8 +39,24 @@ export const meshWords = {
   codec: v.optional(
     v.pipe(v.picklist(codecNames), v.description("how a node's contribution is packed")),
   ),
-  outerRate: share("step of the outer optimizer", 10),
-  outerMomentum: share("momentum of the outer optimizer"),
+  carry: share("share of what the codec left out that a node sends with its next contribution"),
+  outerRate: v.optional(
+    v.pipe(
+      v.number(),
+      v.finite(),
+      v.gtValue(0),
+      v.maxValue(16),
+      v.description("step of the outer optimizer"),
+    ),
+  ),
+  outerMomentum: v.optional(
+    v.pipe(
+      v.number(),
+      v.minValue(0),
+      v.ltValue(1),
+      v.description("momentum of the outer optimizer"),
+    ),
+  ),
   pace: v.optional(
     v.pipe(
       v.picklist(["measured", "even"]),

@@ -6,7 +6,7 @@ defineCommand({
   name: "run/init",
   summary: "Write the manifest of a run: every setting with its default and why.",
   access: "owner",
-  flow: "model",
+  flow: "run",
   parameters: v.strictObject({
     file: v.optional(
       v.pipe(

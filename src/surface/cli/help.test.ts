@@ -33,7 +33,8 @@ test("A-3 the program's help has short groups, first steps first, and says how t
   const groups = help.split("\n\n").slice(2, -2);
   expect(groups.map((group) => group.split("\n")[0])).toEqual([
     "First steps",
-    "Models and runs",
+    "Models",
+    "Runs",
     "Checking a run",
     "This node",
     "The cluster",

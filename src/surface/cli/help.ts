@@ -6,7 +6,8 @@ import { isFlag, isList, kebab, letterOf, placeholder } from "./parameter.ts";
 
 const headings: readonly (readonly [Flow, string])[] = [
   ["start", "First steps"],
-  ["model", "Models and runs"],
+  ["model", "Models"],
+  ["run", "Runs"],
   ["proof", "Checking a run"],
   ["node", "This node"],
   ["cluster", "The cluster"],
