@@ -45,11 +45,11 @@ function orderOf(view: View): RunOrder | null {
     case undefined:
       return view.run.heldCount >= heldMaximum ? failing(view.run) : opening(view);
     case "active":
-      return sealing(view, view.run.window!);
+      return sealing(view, view.run.window);
     case "sealed":
-      return redrawing(view, view.run.window!);
+      return redrawing(view, view.run.window);
     case "scored":
-      return losing(view, view.run.window!);
+      return losing(view, view.run.window);
   }
 }
 
