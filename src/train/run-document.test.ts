@@ -10,15 +10,16 @@ import {
   runDocumentText,
   specOf,
   usualDecayPerMille,
+  type WindowSettings,
   writeRunDocument,
 } from "./run-document.ts";
 import { dataset, MemoryDisk, tinyManifest } from "./train.fixture.ts";
 
-const windows = {
-  ...{ slots: 5_200, windowSteps: 64, segmentSteps: 8, pace: "measured" },
+const windows: WindowSettings = {
+  ...{ slots: 5_200, windowSteps: 64, segmentSteps: 8, pace: "measured" as const },
   ...{ participants: 8, validators: 2, replayPerMillion: 250_000, quorum: 2, strikes: 3 },
   ...{ trainMs: 60_000, judgeMs: 30_000, mergeMs: 30_000, silenceMs: 10_000 },
-} as const;
+};
 const parts = {
   codec: { name: "top-k", decayPerMille: usualDecayPerMille["top-k"] },
   outer: { kind: "nesterov", rate: 0.7, momentum: 0.9 },
