@@ -261,9 +261,8 @@ export class RunEngine {
       this.#noted(job, outcome);
       this.#take({ kind: "finished", key, outcome });
     } catch (error) {
-      if (!(error instanceof Refusal) && !giveUp.signal.aborted) throw error;
       if (this.#underway !== underway || this.#stopped.signal.aborted) return;
-      const { code, message, hint } = error as Refusal;
+      const { code, message, hint } = troubleOf(key, error);
       const isHopeless = hopeless.has(code);
       this.#underway = null;
       this.tally.failed(job, { code, message, hint, isHopeless });
@@ -332,4 +331,15 @@ export class RunEngine {
       this.#isLeaving = false;
     }
   }
+}
+
+/** Why a job failed. What is no refusal is a bug: it is logged whole, and the job tried again as others are. */
+function troubleOf(
+  key: string,
+  error: unknown,
+): Pick<Refusal, "message" | "hint"> & { code: string } {
+  if (error instanceof Refusal) return error;
+  log.error("bug in {key}", { key, error });
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "bug", message, hint: "`psionic logs` has all of it" };
 }

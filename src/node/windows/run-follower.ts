@@ -6,6 +6,7 @@ import { checkpointDirectory, manifestFile, pointerFile } from "#src/train/check
 import { revisionDigest } from "#src/train/revision.ts";
 import { openRunData } from "#src/train/run-document.ts";
 import { assignTrainingData } from "#src/train/training-data.ts";
+import { discardWindows, keepPrivate } from "#src/train/windows/window-store.ts";
 import type { SayingOf } from "#src/window/event.ts";
 import { isOver, type Run } from "#src/window/run.ts";
 import type { LocalRuns } from "./local-runs.ts";
@@ -46,6 +47,8 @@ export class RunFollower {
   /** The newest revision that is this home's latest checkpoint, by run. */
   readonly #published = new Map<string, number>();
   readonly #collected = new Map<string, number>();
+  /** Windows before this one have no states here any more, by run. */
+  readonly #tidied = new Map<string, number>();
   readonly #busy = new Map<string, Promise<void>>();
   readonly #restUntilMs = new Map<string, number>();
   readonly #bytesPerTarget = new Map<string, number | null>();
@@ -68,6 +71,7 @@ export class RunFollower {
       }
       this.#publish(run);
       this.#fetchAhead(run);
+      this.#tidy(run);
       this.#collect(run);
     }
     this.#readLosses(runs);
@@ -201,6 +205,24 @@ export class RunFollower {
     const found = (isFull ? full : sample).bytesPerTarget;
     this.#bytesPerTarget.set(key, found);
     return found;
+  }
+
+  /** States of windows that are over, and private ones that nobody goes on from. */
+  #tidy(run: Run): void {
+    const { window, windowCount } = run;
+    const { node, places, services } = this.parts;
+    const own = window?.contributions.find(({ worker }) => worker === node);
+    // While this node trains it makes a private state of which the mesh knows nothing yet.
+    const isTraining = window?.stage === "active" && own === undefined;
+    const before = isOver(run) ? windowCount + 1 : windowCount;
+    if (isTraining || (this.#tidied.get(run.run) ?? 0) >= before) return;
+    const self = run.workers.find((worker) => worker.node === node);
+    const { root } = places.paths(run.run);
+    this.#once(`tidy ${run.run}`, async () => {
+      await discardWindows(services.disk, root, before);
+      await keepPrivate(services.disk, root, [self?.private ?? null, own?.private ?? null]);
+      this.#tidied.set(run.run, before);
+    });
   }
 
   /** Lets go what no duty and no evidence of a run needs any more. */

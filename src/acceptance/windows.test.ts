@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { free, kill, minutes } from "./cluster-home.fixture.ts";
+import { lives, until } from "./daemon.fixture.ts";
+import { begin, completed, eventually, promotions, Trainer, trainers } from "./windows.fixture.ts";
+
+/** Three daemons of the compiled program that train one model over the loopback. */
+
+const members = [new Trainer("one"), new Trainer("two"), new Trainer("three")] as const;
+const [one, two, three] = members;
+beforeAll(() => trainers(...members), 3 * minutes);
+afterAll(async () => {
+  for (const member of members) await member[Symbol.asyncDispose]();
+}, minutes);
+
+/** Of the built-in task: windows of a second or so, everybody in all of them. */
+const words = [
+  ...["--size", "nano", "--steps", "24", "--batch", "96", "--node-batch", "32", "--seed", "7"],
+  ...["--window-steps", "6", "--segment-steps", "2", "--pace", "even"],
+];
+let undisturbed = "";
+
+/** Processes of a home that do a run's native work. */
+const workersOf = (home: Trainer): number[] =>
+  readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const environment = readFileSync(`/proc/${name}/environ`, "utf8");
+      const command = readFileSync(`/proc/${name}/cmdline`, "utf8");
+      const isOurs = environment.split("\0").includes(`PSIONIC_HOME=${home.path}`);
+      return isOurs && command.includes("__worker") ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+
+describe("W-1 runs of a mesh", () => {
+  test(
+    "W-6 three nodes train one model and come to the same bits; every one of them samples it",
+    async () => {
+      const run = await begin(one, ...words, "--name", "quiet");
+      undisturbed = await completed(run, ...members);
+      const records = await one.records(run);
+      expect(promotions(records)).toBe(4);
+      const said = records.flatMap(({ command }) => command.statement?.said ?? []);
+      const verdicts = said.filter(({ saying }) => saying === "verdict");
+      expect(verdicts.length).toBeGreaterThanOrEqual(12);
+      expect(verdicts.every(({ verdict }) => verdict === "accepted")).toBe(true);
+      for (const member of members) {
+        const sampled = await member.run("sample", "quiet", "--prompt", "1+1=", "--tokens", "4");
+        expect(sampled.status).toBe(0);
+      }
+      // What one measured of the last revision stands on all of them, over all rows.
+      for (const member of members)
+        await eventually("the last loss is known", async () => {
+          const { evaluations = [] } = await member.call<{
+            evaluations?: { step: number; full: boolean }[];
+          }>("run", "status", "quiet");
+          return evaluations.some(({ step, full }) => step === 4 && full);
+        });
+      // All have recorded the same history.
+      expect(await two.records(run)).toEqual(records);
+      expect((await three.records(run)).at(-1)!.chain).toBe(records.at(-1)!.chain);
+      const signed = await two.receipts("run.contributed");
+      expect(signed).toHaveLength(4);
+    },
+    10 * minutes,
+  );
+
+  test(
+    "W-7 a worker process that is killed, a daemon that is killed and all that are: the same bits in the end",
+    async () => {
+      const run = await begin(one, ...words, "--name", "stormy");
+      await eventually("window 1", async () => promotions(await one.records(run)) >= 1);
+      const [worker] = await until("a worker process", () => {
+        const found = workersOf(three);
+        return found.length > 0 ? found : null;
+      });
+      process.kill(worker!, "SIGKILL");
+      await until("it is gone", () => !lives(worker!));
+      await eventually("window 2", async () => promotions(await one.records(run)) >= 2);
+      await kill(two);
+      await two.run("up", ...free);
+      await eventually("window 3", async () => promotions(await two.records(run)) >= 3);
+      await Promise.all(members.map(kill));
+      await Promise.all(members.map((member) => member.run("up", ...free)));
+      expect(await completed(run, ...members)).toBe(undisturbed);
+      const records = await one.records(run);
+      const opened = records.filter(({ command }) => command.kind === "window-opened");
+      expect(opened.every(({ decided }) => (decided["tasks"] as unknown[]).length === 3)).toBe(
+        true,
+      );
+    },
+    10 * minutes,
+  );
+});
