@@ -17,6 +17,8 @@ import { type FromWorker, type Open, readToWorker, type ToWorker } from "./messa
 import { WorkerSession } from "./session.ts";
 import type { Task } from "./tasks.ts";
 
+/** A run is its user's: nobody else of the machine reads its weights. */
+const ownerOnly = 0o700;
 /** How often a process says that it can still listen. */
 const aliveMs = 1_000;
 
@@ -75,6 +77,7 @@ class Worker {
     const { clock, disk, machine } = this.services;
     await protectFromOrphanhood(open);
     const document = await readRunDocument(disk, open.document);
+    await disk.makeDirectory(open.directory, ownerOnly);
     const plan = pinnedPlan(document.manifest);
     const dataset = await openRunData(disk, open.document, document);
     const threads = open.threads ?? (await machine.facts()).coreCount;

@@ -46,7 +46,6 @@ const processes: Processes = {
 };
 
 function start(directory: string, options: Partial<WorkerOptions> = {}): WorkerChild {
-  mkdirSync(join(root, directory), { recursive: true });
   const child = new WorkerChild({
     ...{ processes, clock: machineClock },
     open: {
