@@ -201,6 +201,9 @@ export class ClusterHome implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "psionic-cluster-commands-"));
   readonly composition = compose({ home: join(this.folder, "home"), interaction: noInteraction });
 
+  /** What of a daemon's services the commands of a test meet beside the cluster. */
+  beside: Partial<Services> = {};
+
   private constructor(readonly self: { readonly node: string; readonly publicKey: string }) {}
 
   static async open(): Promise<ClusterHome> {
@@ -220,6 +223,7 @@ export class ClusterHome implements Disposable {
   async type(cluster: ClusterService | null, ...words: string[]): Promise<Typed> {
     let [out, error] = ["", ""];
     const services = Object.create(this.composition.services, {
+      ...Object.getOwnPropertyDescriptors(this.beside),
       cluster: { value: cluster },
     }) as Services;
     const status = await runCommandLine([...words, "--no-input"], {

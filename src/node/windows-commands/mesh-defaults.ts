@@ -5,8 +5,10 @@ export const meshDefaults = {
   /** A window takes about so long where the run is long enough for it. */
   windowSeconds: 30,
   /** A run has at least and at most so many windows, where nobody leaves. */
-  windowsLeast: 40,
+  windowsLeast: 30,
   windowsMost: 150,
+  /** However short the run is, a window is worth its round of messages. */
+  windowStepsLeast: 8,
   /** Segments of a window: of one of them each validator recomputes all steps. */
   segments: 8,
   /** A quarter of the bytes of dense values, at no loss that was seen. */

@@ -90,9 +90,11 @@ function stepsOf(
   secondsPerStep: number,
 ): Pick<RunSpec, "windowSteps" | "segmentSteps"> {
   const wanted = Math.round(defaults.windowSeconds / secondsPerStep);
-  const [least, most] = [nodeSteps / defaults.windowsMost, nodeSteps / defaults.windowsLeast];
+  const { windowsLeast, windowsMost, windowStepsLeast } = defaults;
+  const usual = clamp(nodeSteps / windowsMost, wanted, nodeSteps / windowsLeast);
   const windowSteps =
-    request.windowSteps ?? clamp(1, Math.round(clamp(least, wanted, most)), windowStepMaximum);
+    request.windowSteps ??
+    Math.round(clamp(Math.min(windowStepsLeast, nodeSteps), usual, windowStepMaximum));
   const segmentSteps =
     request.segmentSteps ?? Math.max(1, Math.ceil(windowSteps / defaults.segments));
   if (segmentSteps > windowSteps)

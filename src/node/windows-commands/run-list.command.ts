@@ -58,20 +58,19 @@ function show(runs: List["runs"], screen: Screen): void {
   if (runs.length === 0) return screen.note("no runs yet; `psionic train` starts one");
   const number = (value: number | null) => (value === null ? "–" : value.toFixed(4));
   const width = Math.max(4, ...runs.map(({ name }) => name.length));
-  screen.note(
-    `${"NAME".padEnd(width)}  ID        STATE        SIZE      STEP           LOSS     HELD OUT  ON`,
-  );
+  const head = `${"NAME".padEnd(width)}  ID        STATE        SIZE    STEP         LOSS    VAL     ON`;
+  screen.note(head);
   for (const { run, name, state, size, step, steps, loss, valLoss, mesh } of runs)
     screen.print(
       [
         name.padEnd(width),
         run,
         (mesh?.phase ?? state).padEnd(11),
-        size.padEnd(8),
-        `${step}/${steps}`.padEnd(13),
-        number(loss).padEnd(7),
-        number(valLoss).padEnd(8),
-        mesh === null ? "here" : `mesh (${mesh.participants})`,
+        size.padEnd(6),
+        `${step}/${steps}`.padEnd(11),
+        number(loss).padEnd(6),
+        number(valLoss).padEnd(6),
+        mesh === null ? "here" : `mesh ${mesh.participants}`,
       ].join("  "),
     );
 }
