@@ -59,22 +59,30 @@ export function zeroRoot(sizeBytes: number): Digest {
   return merkleRoot(rest === 0 ? leaves : [...leaves, merkleLeaf(new Uint8Array(rest))]);
 }
 
-/** Writes the tensors in order into a new file and syncs it. */
+/** Writes the tensors in order into a new file and syncs it; gives their roots as they were written. */
 export async function writeTensorFile(
   disk: Disk,
   path: string,
   tensors: readonly NamedBytes[],
-): Promise<void> {
+): Promise<TensorRoot[]> {
+  const roots: TensorRoot[] = [];
   const writer = await disk.create(path);
   try {
     await writer.write(headOf(tensors));
-    for (const tensor of tensors)
-      for (const [offset, length] of turns(tensor.sizeBytes))
-        await writer.write(tensor.view(offset, length));
+    for (const tensor of tensors) {
+      const leaves: Uint8Array[] = [];
+      for (const [offset, length] of turns(tensor.sizeBytes)) {
+        const bytes = tensor.view(offset, length);
+        leaves.push(...merkleLeaves(bytes));
+        await writer.write(bytes);
+      }
+      roots.push({ name: tensor.name, shape: [...tensor.shape], root: merkleRoot(leaves) });
+    }
     await writer.sync();
   } finally {
     await writer.close();
   }
+  return roots;
 }
 
 /**

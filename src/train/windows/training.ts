@@ -4,10 +4,10 @@
  * there gives the same bits as one that was never ended.
  */
 import { digestBytes, type Digest } from "#src/codec/digest.ts";
+import type { Memory } from "#src/kernel/contract.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { maximumRecords } from "../messages.ts";
-import { stateBytes } from "../checkpoint-writer.ts";
 import {
   checkWork,
   type Commitments,
@@ -32,7 +32,7 @@ import {
   writeProgress,
 } from "./window-store.ts";
 import type { LoadedRevision, OpenRun, Workbench } from "./workbench.ts";
-import { privateDigest, windowStateDigest } from "./worker-state.ts";
+import { privateDigest, windowStateDigest, type WorkerState } from "./worker-state.ts";
 
 /** Progress without the number of its task, which the process adds. */
 export type Told = Progress extends infer Each
@@ -66,6 +66,8 @@ class WindowTraining {
   /** Commitments of an earlier process beyond the one gone on from: they must come again. */
   #expected: readonly { readonly digest: Digest }[] = [];
   #trainMs = 0;
+  /** The commitment being written. */
+  #committing: Promise<void> = Promise.resolve();
   #waiting: WindowStep[] = [];
   #lastReportMs = 0;
   /** Steps of this process and what they took, for the pace. */
@@ -86,21 +88,43 @@ class WindowTraining {
   }
 
   async run(): Promise<ResultOf<"train">> {
-    const { work } = this.task;
     const finished = await this.#open();
     if (finished !== null) return finished;
+    const { executor } = this.#run;
+    const memory = executor.backend.allocate(this.bench.state.sizeBytes);
+    try {
+      await this.#takeAll(memory);
+      return await this.#finish();
+    } finally {
+      // Nothing is left at work when the task is over, however it ends.
+      await this.#committing.catch(() => {});
+      memory.release();
+    }
+  }
+
+  /** The steps of all segments; a state is written while those of the next segment are taken. */
+  async #takeAll(memory: Memory): Promise<void> {
+    const { work } = this.task;
     let index = await this.#resume();
     if (index === null) {
       await this.#begin();
       index = 0;
-      await this.#commit(0);
+      await this.#startCommit(0, memory);
     }
     this.#lastReportMs = this.#run.clock.monotonicMs();
     for (; index < this.#segments; index++) {
       await this.#takeSegment(stepAt(work, index), stepAt(work, index + 1));
-      await this.#commit(index + 1);
+      await this.#startCommit(index + 1, memory);
     }
-    return await this.#finish();
+    await this.#committing;
+  }
+
+  /** Copies the state once the one before is durable, and has the copy written beside the work. */
+  async #startCommit(index: number, memory: Memory): Promise<void> {
+    await this.#committing;
+    this.#committing = this.#commit(index, this.bench.state.copy(memory), this.#trainMs);
+    // Its failure is met where it is waited for.
+    this.#committing.catch(() => {});
   }
 
   #unbegun(): WindowProgress {
@@ -215,23 +239,19 @@ class WindowTraining {
     this.#waiting = [];
   }
 
-  /** Makes the state in memory durable as the commitment of that number. */
-  async #commit(index: number): Promise<void> {
+  /** Makes a state durable as the commitment of that number. */
+  async #commit(index: number, write: WorkerState["write"], trainMs: number): Promise<void> {
     const { work } = this.task;
     const { window, steps } = work;
     const step = stepAt(work, index);
     const place = { window, work: this.#workDigest, step };
     const { directory } = this.#run;
-    const parts = await this.bench.state.write(
-      this.#disk,
-      stateDirectory(directory, window, index),
-      place,
-    );
+    const parts = await write(this.#disk, stateDirectory(directory, window, index), place);
     const digest = windowStateDigest(place, parts);
     const expected = this.#expected[index];
     if (expected !== undefined && expected.digest !== digest) refuseReplay(window, step);
     const { parameters, moments, age, residual } = parts;
-    const commit = { digest, parameters, moments, trainMs: this.#trainMs };
+    const commit = { digest, parameters, moments, trainMs };
     this.#progress = {
       ...this.#progress,
       commits: [...this.#progress.commits, commit],
@@ -245,9 +265,7 @@ class WindowTraining {
 
   /** Whether a state stays when later ones are there: all where they fit the budget, else every k-th. */
   #isKept(index: number): boolean {
-    const { executor, keepBytes } = this.#run;
-    const each = stateBytes(executor.plan) + (this.bench.state.residual?.byteLength ?? 0);
-    const fitting = Math.max(1, Math.floor(keepBytes / each));
+    const fitting = Math.max(1, Math.floor(this.#run.keepBytes / this.bench.state.sizeBytes));
     return index % Math.ceil((this.#segments + 1) / fitting) === 0;
   }
 

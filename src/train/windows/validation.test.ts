@@ -99,7 +99,7 @@ test("W-8 honest work is accepted in every segment of every window, by every cod
       own = result.private;
     }
   }
-});
+}, 60_000);
 
 test("W-8 a worker that lost its private state may begin from zeros; one that took another's may not", async () => {
   const disk = new MemoryDisk();
@@ -112,7 +112,7 @@ test("W-8 a worker that lost its private state may begin from zeros; one that to
   const copied = await honest(ada, work, { own: first.private });
   const given = { ...copied.given, privateBefore: null };
   expect(await reasonsOf(validator(ada), given)).toEqual(["start_differs"]);
-});
+}, 60_000);
 
 test("W-8 other parameters at the start are seen without computing anything", async () => {
   const worker = new Site();
@@ -121,7 +121,7 @@ test("W-8 other parameters at the start are seen without computing anything", as
     Object.assign(states[0]!, { parameters: "1".repeat(64) });
   });
   expect(await reasonsOf(validator(worker), lie)).toEqual(["start_differs"]);
-});
+}, 60_000);
 
 test("W-8 a changed or short list of commitments, and one of other work, does not fit what was stated", async () => {
   const worker = new Site();
@@ -146,7 +146,7 @@ test("W-8 a changed or short list of commitments, and one of other work, does no
     for (const [path, bytes] of kept) worker.disk.files.set(path, bytes);
   }
   expect(await reasonsOf(checker, given)).toEqual([]);
-});
+}, 60_000);
 
 test("W-8 a delta that is cut, of another model, not finite or not the one committed to is refused", async () => {
   const worker = new Site({ codec: codecs.dense });
@@ -170,7 +170,7 @@ test("W-8 a delta that is cut, of another model, not finite or not the one commi
     const lie = replaceDelta(worker, given, bytes);
     expect(await reasonsOf(checker, lie)).toEqual([reason]);
   }
-});
+}, 60_000);
 
 function withFloat(bytes: Uint8Array, value: number): Uint8Array {
   const changed = bytes.slice();
@@ -191,7 +191,7 @@ test("W-8 a delta scaled beyond what the steps can have moved is seen at once, a
   const segment = result.segments - 1;
   const state = await stateAt(worker, 1, segment);
   expect(await reasonsOf(checker, { ...small, segment, state })).toEqual(["delta_not_of_state"]);
-});
+}, 60_000);
 
 test("W-8 a residual that is not what the delta left is seen when the end is drawn", async () => {
   const worker = new Site();
@@ -204,7 +204,7 @@ test("W-8 a residual that is not what the delta left is seen when the end is dra
   expect(await reasonsOf(validator(worker), { ...lie, segment, state })).toEqual([
     "delta_not_of_state",
   ]);
-});
+}, 60_000);
 
 test("W-8 a state that is not the one committed to, or does not hold, is refused", async () => {
   const worker = new Site();
@@ -227,7 +227,7 @@ test("W-8 a state that is not the one committed to, or does not hold, is refused
     worker.disk.files.set(`${state}/${name}`, kept);
   }
   expect(await reasonsOf(checker, { ...wrong, state })).toEqual([]);
-});
+}, 60_000);
 
 test("W-8 work on other data, or fewer steps than stated, is seen in the segment where it was done", async () => {
   const disk = new MemoryDisk();
@@ -258,7 +258,7 @@ test("W-8 work on other data, or fewer steps than stated, is seen in the segment
     }
     expect(seen).toEqual([...caught]);
   }
-});
+}, 60_000);
 
 test("W-8 a state repeated instead of the steps taken is seen in that segment", async () => {
   const worker = new Site();
@@ -276,7 +276,7 @@ test("W-8 a state repeated instead of the steps taken is seen in that segment", 
   const verdict = await checker.do({ kind: "validate", ...lie, segment: 2, state });
   expect(verdict.reasons).toEqual(["segment_differs"]);
   expect(verdict.recomputed).not.toBe(verdict.committed);
-});
+}, 60_000);
 
 /** States of the work that was done, with the name of the work that was given written over its own. */
 async function pretend(

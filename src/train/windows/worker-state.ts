@@ -6,9 +6,10 @@
 import * as v from "valibot";
 import { digestJson, type Digest } from "#src/codec/digest.ts";
 import type { Plan } from "#src/graph/plan.ts";
+import type { Memory } from "#src/kernel/contract.ts";
 import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import { elementCount, type Executor } from "../executor.ts";
+import { elementCount, type Executor, forEachPiece } from "../executor.ts";
 import { stateTensors, type TensorRoot } from "../state-digest.ts";
 import {
   type NamedBytes,
@@ -84,6 +85,14 @@ const stateSchema = v.strictObject({
 });
 type StoredState = v.InferOutput<typeof stateSchema>;
 
+/** The tensors of a state, wherever they lie. */
+interface HeldState {
+  readonly age: number;
+  readonly parameters: readonly NamedBytes[];
+  readonly moments: readonly NamedBytes[];
+  readonly residual: readonly NamedBytes[];
+}
+
 /** The state an executor holds, with what lies beside it. */
 export class WorkerState {
   /** Updates since the moments were zero. */
@@ -112,6 +121,11 @@ export class WorkerState {
     this.#residual = residual === null ? [] : [namedArray("residual", residual)];
   }
 
+  /** Bytes of all of it: what a copy takes in memory, and a little less than it takes on the disk. */
+  get sizeBytes(): number {
+    return tensorsOf(this.#held).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  }
+
   /** Moments and residual as a worker has them that never worked. */
   clearPrivate(): void {
     this.executor.clear("first");
@@ -120,13 +134,15 @@ export class WorkerState {
     this.age = 0;
   }
 
-  /** Digest of the parameters alone. */
-  async digestParameters(): Promise<Digest> {
-    return digestRoots(await this.#rootsOf(this.#parameters));
-  }
-
   async digestParts(): Promise<StateParts> {
-    return partsOf(await this.#describe(null));
+    const rootsOfPart = (tensors: readonly NamedBytes[]) =>
+      rootsOf(tensors, () => this.executor.breathe());
+    return partsOf({
+      age: this.age,
+      parameters: await rootsOfPart(this.#parameters),
+      moments: await rootsOfPart(this.#moments),
+      residual: await rootsOfPart(this.#residual),
+    });
   }
 
   /**
@@ -134,19 +150,39 @@ export class WorkerState {
    * lies there gives way.
    */
   async write(disk: Disk, directory: string, place: StatePlace): Promise<StateParts> {
-    const stored = await this.#describe(place);
-    await publishState(disk, directory, stored, [
-      ...this.#parameters,
-      ...this.#moments,
-      ...this.#residual,
-    ]);
-    return partsOf(stored);
+    return await publishState(disk, directory, this.executor.plan.digest, place, this.#held);
+  }
+
+  /**
+   * Copies the state into memory of at least its size; what is returned writes that copy as `write` does, while the
+   * executor goes on with the next steps.
+   */
+  copy(memory: Pick<Memory, "view">): WorkerState["write"] {
+    let end = 0;
+    const copied = ({ name, shape, sizeBytes, view }: NamedBytes): NamedBytes => {
+      const start = end;
+      end += sizeBytes;
+      forEachPiece(sizeBytes, (offset, length) =>
+        memory.view(start + offset, length).set(view(offset, length)),
+      );
+      const copy = (offset: number, length: number) => memory.view(start + offset, length);
+      return { name, shape, sizeBytes, view: copy };
+    };
+    const { age, parameters, moments, residual } = this.#held;
+    const held: HeldState = {
+      age,
+      parameters: parameters.map(copied),
+      moments: moments.map(copied),
+      residual: residual.map(copied),
+    };
+    return (disk, directory, place) =>
+      publishState(disk, directory, this.executor.plan.digest, place, held);
   }
 
   /** Writes what is private, as the next window begins with it. */
-  async writePrivate(disk: Disk, directory: string): Promise<void> {
-    const stored = { ...(await this.#describe(null)), parameters: [] };
-    await publishState(disk, directory, stored, [...this.#moments, ...this.#residual]);
+  async writePrivate(disk: Disk, directory: string): Promise<PrivateParts> {
+    const held = { ...this.#held, parameters: [] };
+    return await publishState(disk, directory, this.executor.plan.digest, null, held);
   }
 
   /** Reads a whole state. Refuses with `checkpoint_*`; the memory then holds nothing of worth. */
@@ -154,9 +190,9 @@ export class WorkerState {
     const stored = await this.#readStored(disk, directory);
     const { place, parameters, moments, residual } = stored;
     if (place === null) refuse(`${directory} holds no whole state.`);
-    const tensors = [...this.#parameters, ...this.#moments, ...this.#residual];
     const file = `${directory}/${tensorsFile}`;
-    await readTensorFile(disk, file, tensors, [...parameters, ...moments, ...residual]);
+    const roots = [...parameters, ...moments, ...residual];
+    await readTensorFile(disk, file, tensorsOf(this.#held), roots);
     this.age = stored.age;
     return { place, parts: partsOf(stored) };
   }
@@ -172,18 +208,9 @@ export class WorkerState {
     return partsOf(stored);
   }
 
-  async #describe(place: StatePlace | null): Promise<StoredState> {
-    const plain = async (tensors: readonly NamedBytes[]) =>
-      (await this.#rootsOf(tensors)).map((each) => ({ ...each, shape: [...each.shape] }));
-    return {
-      format: "psionic-window-state/1",
-      planDigest: this.executor.plan.digest,
-      place,
-      age: this.age,
-      parameters: await plain(this.#parameters),
-      moments: await plain(this.#moments),
-      residual: await plain(this.#residual),
-    };
+  get #held(): HeldState {
+    const [parameters, moments, residual] = [this.#parameters, this.#moments, this.#residual];
+    return { age: this.age, parameters, moments, residual };
   }
 
   async #readStored(disk: Disk, directory: string): Promise<StoredState> {
@@ -205,10 +232,10 @@ export class WorkerState {
       if (!isSameShape(tensors, found)) refuse(`${directory} lists other tensors than the plan.`);
     return parsed.output;
   }
+}
 
-  #rootsOf(tensors: readonly NamedBytes[]): Promise<TensorRoot[]> {
-    return rootsOf(tensors, () => this.executor.breathe());
-  }
+function tensorsOf({ parameters, moments, residual }: HeldState): NamedBytes[] {
+  return [...parameters, ...moments, ...residual];
 }
 
 /** What is private to a worker that never worked. */
@@ -241,18 +268,32 @@ function partsOf(stored: {
 async function publishState(
   disk: Disk,
   directory: string,
-  stored: StoredState,
-  tensors: readonly NamedBytes[],
-): Promise<void> {
+  planDigest: Digest,
+  place: StatePlace | null,
+  held: HeldState,
+): Promise<StateParts> {
   const temporary = `${directory}.tmp`;
   await disk.remove(temporary);
   await disk.makeDirectory(temporary);
-  await writeTensorFile(disk, `${temporary}/${tensorsFile}`, tensors);
+  const found = await writeTensorFile(disk, `${temporary}/${tensorsFile}`, tensorsOf(held));
+  const roots = found.map((each) => ({ ...each, shape: [...each.shape] }));
+  const momentsAt = held.parameters.length;
+  const residualAt = momentsAt + held.moments.length;
+  const stored: StoredState = {
+    format: "psionic-window-state/1",
+    planDigest,
+    place,
+    age: held.age,
+    parameters: roots.slice(0, momentsAt),
+    moments: roots.slice(momentsAt, residualAt),
+    residual: roots.slice(residualAt),
+  };
   await disk.publish(`${temporary}/${stateFile}`, `${JSON.stringify(stored)}\n`);
   await disk.syncDirectory(temporary);
   await disk.remove(directory);
   await disk.rename(temporary, directory);
   await disk.syncDirectory(directory.slice(0, directory.lastIndexOf("/")));
+  return partsOf(stored);
 }
 
 function isSameShape(tensors: readonly NamedBytes[], found: readonly TensorRoot[]): boolean {
