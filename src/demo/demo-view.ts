@@ -1,105 +1,108 @@
-/** How a terminal shows the demonstration: training as `train` shows it, with what is done to it. */
+/** How a terminal shows the demonstration: what is done to the nodes, and how the run goes on. */
 import type { Event, Screen, View } from "#src/command/define.ts";
-import { Series, sparkline } from "#src/train/curve.ts";
-import type { StepEvent } from "#src/train/train-event.ts";
-import { trainView } from "#src/train/train-view.ts";
 import { secondsText } from "#src/train/wording.ts";
+import type { ChaosResult } from "./chaos.ts";
 import type { DemoResult } from "./demonstration.ts";
-import type { Answered } from "./questions.ts";
-import type { Kill } from "./sabotage.ts";
 
-export function demoView(screen: Screen): View<DemoResult> {
+const share = (value: number) =>
+  `${(100 * value).toFixed(value >= 0.9995 || value === 0 ? 0 : 1)} %`;
+
+export function demoView(screen: Screen): View<DemoResult | ChaosResult> {
   return new DemoView(screen);
 }
 
-class DemoView implements View<DemoResult> {
-  readonly #training: View<never>;
-  readonly #losses = new Series();
-  #hasAnswered = false;
-
-  constructor(readonly screen: Screen) {
-    this.#training = trainView(screen);
-  }
+class DemoView implements View<DemoResult | ChaosResult> {
+  constructor(readonly screen: Screen) {}
 
   event(event: Event): void {
+    const { screen } = this;
+    const at = (name: string) => String(event[name]);
     switch (event.type) {
       case "demo":
-        return this.#title(
-          `a model learns to add, from nothing, in the run ${String(event["name"])}`,
+        this.#title("nodes on this machine, each with a home and a key of its own, become a mesh");
+        return screen.note(`their homes: ${at("folder")}`);
+      case "node":
+        return screen.note(
+          `node ${at("number")}  ${at("id").slice(0, 11)}…${event["lies"] === true ? "  (it will lie about its work; nobody is told)" : ""}`,
         );
+      case "page":
+        return screen.note(`the page, to watch all of it: ${at("url")}`);
+      case "run":
+        return this.#title(
+          `one exact run over all of them: the built-in task, ${at("slots")} steps of work`,
+        );
+      case "progress":
+        return this.#progress(event);
       case "killed":
-        return this.#killed(event as unknown as Kill);
-      case "recomputed":
-        return this.screen.note(
-          `steps ${String(event["from"])}..${String(event["to"])} were computed a second time, by another process: the same bits`,
+        return this.#title(
+          event["isLeader"] === true
+            ? `kill -9 ${at("pid")}: node ${at("number")}, which coordinates, is gone`
+            : `kill -9 ${at("pid")}: node ${at("number")} is gone in the middle of its work`,
+        );
+      case "back":
+        return screen.note(`node ${at("number")} is back, and takes part from the next window on`);
+      case "handover":
+        return screen.note(
+          `node ${at("to")} coordinates, ${Number(event["seconds"]).toFixed(1)} s later`,
+        );
+      case "caught":
+        return this.#title(
+          `node ${at("number")} was caught lying: others recomputed its work and got other bits; it is out`,
+        );
+      case "fault":
+        return this.#title(`${at("what")} (node ${at("number")})`);
+      case "recovered":
+        return screen.note(
+          `work goes on after ${Number(event["seconds"]).toFixed(1)} s, node ${at("number")} is at work again after ${Number(event["backSeconds"]).toFixed(1)} s`,
         );
       case "trained":
-        return this.#trained(event as unknown as { exactMatch: number; digest: string });
-      case "replaying":
-        return this.#title("the same run once more, undisturbed, to compare every bit");
-      case "replayed":
-        return this.screen.draw([`step ${String(event["step"])}/${String(event["of"])} agrees`]);
+        screen.draw([]);
+        this.#title(`it can add: ${share(Number(event["exactMatch"]))} of held-out problems right`);
+        return screen.note(`all nodes hold one revision, bit for bit: ${at("digest")}`);
       case "verified":
-        this.screen.draw([]);
-        return this.screen.note(
-          `all ${String(event["steps"])} steps agree: the killed run ended where the undisturbed one ends`,
-        );
-      case "answer":
-        return this.#answer(event as unknown as Answered);
-      case "step":
-        this.#losses.add((event as unknown as StepEvent).loss);
-        return this.#training.event?.(event);
+        return screen.note("its evidence was verified offline, by a home that never saw the mesh");
       default:
-        return this.#training.event?.(event);
     }
   }
 
   #title(text: string): void {
+    this.screen.draw([]);
     const marked = `== ${text}`;
     this.screen.note("");
     this.screen.note(this.screen.colour ? `\x1b[1m${marked}\x1b[0m` : marked);
   }
 
-  #killed({ pid, step, checkpointStep }: Kill): void {
-    this.#title(`kill -9 ${pid}: the trainer process dies after step ${step}, unasked`);
-    this.screen.note(
-      `the last checkpoint is of step ${checkpointStep}; what came after it is lost`,
-    );
+  #progress(event: Event): void {
+    const done = Number(event["acceptedSlots"]) / Number(event["slots"]);
+    const loss = event["loss"] === null ? "" : `, loss ${Number(event["loss"]).toFixed(3)}`;
+    const right =
+      event["exactMatch"] === null ? "" : `, ${share(Number(event["exactMatch"]))} right`;
+    this.screen.draw([
+      `window ${String(event["window"])}: ${share(done)} of the work accepted${loss}${right}`,
+    ]);
   }
 
-  #trained({ exactMatch, digest }: { exactMatch: number; digest: string }): void {
-    this.screen.draw([]);
-    this.#title(
-      `it can add: ${(exactMatch * 100).toFixed(2)} % of the held-out problems are right`,
-    );
-    const { values } = this.#losses;
-    const curve = sparkline(values, Math.max(10, Math.min(60, this.screen.columns - 24)));
-    this.screen.note(`loss ${values[0]?.toFixed(2)} ${curve} ${values.at(-1)?.toFixed(2)}`);
-    this.screen.note(`state digest ${digest}`);
-  }
-
-  #answer({ question, answer, right, heldOut }: Answered): void {
-    if (!this.#hasAnswered) this.#title("questions");
-    this.#hasAnswered = true;
-    const remark = right ? (heldOut ? "right, never seen in training" : "right") : "wrong";
-    this.screen.print(`${question} = ${answer}   (${remark})`);
-  }
-
-  result({ name, directory, seconds, verified, exactMatch, resumedFromStep }: DemoResult): void {
-    this.screen.print(
-      `${(exactMatch * 100).toFixed(2)} % right after a kill -9 and a restart from step ${resumedFromStep}, in ${secondsText(seconds)}`,
+  result(result: DemoResult | ChaosResult): void {
+    const { screen } = this;
+    if (result.type === "chaos") return this.#chaos(result);
+    const { exactMatch, nodes, killed, handovers, seconds, folder, bundle } = result;
+    screen.print(
+      `${share(exactMatch)} right with ${nodes} nodes, ${killed} killed, ${handovers} ${handovers === 1 ? "hand-over" : "hand-overs"} and a liar, in ${secondsText(seconds)}`,
     );
     this.#title("what to type next");
-    const next = [
-      [`psionic chat ${name}`, "ask it yourself"],
-      ["psionic train book.txt", "a model of your own text"],
-      verified
-        ? [`psionic digest ${name}`, "the digest, from the files"]
-        : [`psionic replay ${name}`, "compute the run again, undisturbed, and compare every bit"],
-      [`psionic export ${name} --out addition`, "the model as files other programs load"],
-    ];
-    const width = Math.max(...next.map(([words]) => words!.length));
-    for (const [words, why] of next) this.screen.note(`  ${words!.padEnd(width)}  ${why}`);
-    this.screen.note(`  everything lies in ${directory}`);
+    const home = `--home ${folder}/node-1`;
+    for (const [words, why] of [
+      [`psionic chat demo ${home}`, "ask the model"],
+      [`psionic run windows demo ${home}`, "who did what, window by window"],
+      [`psionic verify ${bundle}`, "the proof once more"],
+      ["psionic up", "a node of your own; it prints the line by which others join"],
+    ] as const)
+      screen.note(`  ${words}\n      ${why}`);
+  }
+
+  #chaos({ keptShare, faults, recoverySeconds, medianRecoverySeconds, lost }: ChaosResult): void {
+    this.screen.print(
+      `${share(keptShare)} of the undisturbed throughput kept under ${faults} faults; recovery ${medianRecoverySeconds.toFixed(1)} s median, ${Math.max(0, ...recoverySeconds).toFixed(1)} s at most; ${lost} slices lost or doubled`,
+    );
   }
 }

@@ -1,36 +1,60 @@
 import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
-import { isaNames } from "#src/train/isa.ts";
+import { stepMaximum } from "#src/train/schedule.ts";
 import { demoView } from "./demo-view.ts";
 
 defineCommand({
   name: "demo",
-  summary: "The whole system on this machine: learn, be killed, go on, answer.",
+  summary:
+    "The whole system on this machine: nodes train one model while they are killed, join, lead and lie.",
   access: "owner",
   flow: "start",
   parameters: v.strictObject({
-    verify: v.optional(
+    chaos: v.optional(
       v.pipe(
         v.boolean(),
-        v.description("afterwards train the same run undisturbed and compare every bit"),
+        v.description("keep killing nodes and say how much of the throughput is kept"),
       ),
       false,
     ),
-    threads: v.optional(
+    minutes: v.optional(
+      v.pipe(
+        v.number(),
+        v.finite(),
+        v.minValue(0.1),
+        v.maxValue(1440),
+        v.description("how long chaos lasts"),
+      ),
+      5,
+    ),
+    every: v.optional(
+      v.pipe(
+        v.number(),
+        v.finite(),
+        v.minValue(1),
+        v.maxValue(3600),
+        v.description("seconds between two faults of chaos"),
+      ),
+      29,
+    ),
+    steps: v.optional(
       v.pipe(
         v.number(),
         v.integer(),
         v.minValue(1),
-        v.maxValue(256),
-        v.description("threads; all cores"),
+        v.maxValue(stepMaximum),
+        v.description("steps of the run; by default those of the built-in task"),
       ),
     ),
-    isa: v.optional(v.pipe(v.picklist(isaNames), v.description("kernel lane; the best there is"))),
   }),
-  examples: ["psionic demo", "psionic demo --verify"],
-  async run(parameters, context) {
+  examples: ["psionic demo", "psionic demo --chaos --minutes 2"],
+  async run({ chaos, minutes, every, steps }, context) {
+    if (chaos) {
+      const { demonstrateChaos } = await import("./chaos.ts");
+      return demonstrateChaos({ minutes, everySeconds: every }, context);
+    }
     const { demonstrate } = await import("./demonstration.ts");
-    return demonstrate(parameters, context);
+    return demonstrate({ steps }, context);
   },
   view: demoView,
 });

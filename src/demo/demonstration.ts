@@ -1,226 +1,145 @@
 /**
- * What `psionic demo` does: the built-in task from nothing under the same supervision as `train`,
- * a kill -9 of the trainer in the middle, the run going on by itself, and questions. Whatever is
- * said on the screen was checked a moment before; what does not hold is a refusal.
+ * What `psionic demo` does: four nodes with homes of their own on this machine become a mesh and train the built-in
+ * task as one exact run, while nodes are killed, join, lead and lie. Whatever is said on the screen was seen a moment
+ * before; what does not hold is a refusal.
  */
 import type { CommandContext } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import type { IsaName } from "#src/train/isa.ts";
-import { loadModel } from "#src/train/load-model.ts";
-import { RunStore } from "#src/train/run-store.ts";
-import type { TrainEvent, TrainResult } from "#src/train/train-event.ts";
-import { train } from "#src/train/train-run.ts";
-import { replay } from "#src/validate/replay.ts";
-import { askOne, type Answered, demoQuestions } from "./questions.ts";
-import { type Kill, Sabotage } from "./sabotage.ts";
+import { DemoMesh, type RunLook } from "./demo-mesh.ts";
+import { Story } from "./story.ts";
 
 /** The least share of held-out problems the trained model must get right. */
 export const exactMatchMinimum = 0.99;
+const runName = "demo";
+/** Nodes at the beginning, one of which lies. */
+const nodeCount = 4;
 
 export interface DemoRequest {
-  readonly verify: boolean;
-  readonly threads?: number | undefined;
-  readonly isa?: IsaName | undefined;
+  readonly steps?: number | undefined;
 }
 
 export interface DemoResult {
   readonly type: "done";
-  readonly run: string;
-  readonly name: string;
-  readonly directory: string;
   readonly exactMatch: number;
-  readonly killed: boolean;
-  readonly killedPid: number;
-  readonly killedAtStep: number;
-  readonly resumedFromStep: number;
-  /** Steps that two processes computed, with the same bits. */
-  readonly recomputedSteps: number;
-  readonly steps: number;
-  readonly seconds: number;
-  readonly digest: string;
-  /** True when an undisturbed computation of the whole run gave the same digest. */
+  readonly nodes: number;
+  readonly killed: number;
+  readonly joined: number;
+  readonly cheatersCaught: number;
+  readonly handovers: number;
   readonly verified: boolean;
-  readonly questions: readonly Answered[];
+  readonly seconds: number;
+  /** The run's evidence, which `psionic verify` reads anywhere. */
+  readonly bundle: string;
+  readonly folder: string;
+  readonly windows: number;
+  readonly digest: string;
+  readonly movedBytes: number;
+  readonly denseBytes: number | null;
 }
 
-/** The demonstration kills its own trainer, so it never joins a daemon: another home will do. */
-function takeHome({ lock, home }: CommandContext["services"]): void {
-  try {
-    lock();
-  } catch (error) {
-    if (!(error instanceof Refusal) || error.code !== "home_locked") throw error;
-    const elsewhere = `${home.root}-demo`;
-    throw new Refusal(
-      "home_locked",
-      error.message,
-      `\`psionic demo --home ${elsewhere}\` shows it in a home of its own; what runs here goes on`,
-      { ...error.details, elsewhere },
-    );
-  }
-}
-
-/** Refuses with `demo_failed` when anything it shows does not hold, and as `train` does. */
+/** Refuses with `demo_failed` when anything it shows does not hold. */
 export async function demonstrate(
   request: DemoRequest,
   context: CommandContext,
 ): Promise<DemoResult> {
-  const { services, emit, signal } = context;
-  const { clock, home } = services;
+  const { clock } = context.services;
   const startedMs = clock.monotonicMs();
-  takeHome(services);
-  await services.identity.openOrCreate();
-  const runs = new RunStore(services.store);
-  const name = freeName(runs);
-  emit({ type: "demo", name, home: home.root });
-
-  const sabotage = new Sabotage(emit);
-  const result = await train(trainRequest(request, name), {
-    ...context,
-    // The services themselves, seen through the one whose children are watched.
-    services: Object.create(services, {
-      processes: { value: sabotage.watch(services.processes) },
-    }) as typeof services,
-    emit(event) {
-      emit(event);
-      sabotage.see(event as unknown as TrainEvent);
-    },
-  });
-  if (result.type === "interrupted")
-    throw new Refusal(
-      "interrupted",
-      `The demonstration was stopped after step ${result.steps}.`,
-      `\`psionic train --resume ${name}\` goes on with its run; \`psionic demo\` begins again.`,
-      { run: result.run },
-    );
-  const kill = checkSurvival(result, sabotage);
-  const exactMatch = checkLearning(result);
-  emit({ type: "trained", steps: result.steps, exactMatch, digest: result.digest });
-  if (request.verify) await verify(request, result, runs, context);
-  const questions = await ask(request, result, runs, context);
-  signal.throwIfAborted();
-  return {
-    type: "done",
-    run: result.run,
-    name,
-    directory: `${home.runs}/${result.run}`,
-    exactMatch,
-    killed: true,
-    killedPid: kill.pid,
-    killedAtStep: kill.step,
-    resumedFromStep: sabotage.resumedFromStep!,
-    recomputedSteps: sabotage.recomputedSteps,
-    steps: result.steps,
-    seconds: (clock.monotonicMs() - startedMs) / 1000,
-    digest: result.digest,
-    verified: request.verify,
-    questions,
-  };
-}
-
-/** `psionic train` without a file, with a name and nothing else. */
-function trainRequest({ threads, isa }: DemoRequest, name: string) {
-  return {
-    files: [],
-    resume: false,
-    name,
-    ...(threads === undefined ? {} : { threads }),
-    ...(isa === undefined ? {} : { isa }),
-  };
-}
-
-function freeName(runs: RunStore): string {
-  for (let number = 1; ; number++) {
-    const name = `demo-${number}`;
-    if (!runs.isNameTaken(name)) return name;
+  const mesh = await openMesh(context);
+  const { folder, emit } = mesh.parts;
+  try {
+    const page = await mesh.found();
+    if (page !== null) emit({ type: "page", url: page });
+    for (let number = 2; number < nodeCount; number++) await mesh.join();
+    const liar = await mesh.join(true);
+    await beginRun(mesh, request);
+    const story = new Story(mesh, runName, liar);
+    const look = await story.tell();
+    const { killed, joined, handovers, cheaters } = story.seen;
+    const exactMatch = checkLearning(look);
+    checkLiar(cheaters, liar.id, mesh);
+    const digest = await checkAgreement(mesh, look);
+    const { movedBytes, denseBytes, windowCount: windows } = look;
+    emit({ type: "trained", exactMatch, windows, digest, movedBytes, denseBytes });
+    const bundle = await verifyAlone(mesh, context);
+    return {
+      type: "done",
+      ...{ exactMatch, nodes: mesh.nodes.length, killed, joined },
+      ...{ cheatersCaught: cheaters.size, handovers, verified: true },
+      seconds: (clock.monotonicMs() - startedMs) / 1000,
+      ...{ bundle, folder, windows, digest, movedBytes, denseBytes },
+    };
+  } finally {
+    await mesh.stop();
   }
 }
 
-/** The kill happened, the run went on from a checkpoint, and work was computed twice alike. */
-function checkSurvival(result: TrainResult, sabotage: Sabotage): Kill {
-  const { kill, deathReason, resumedFromStep, recomputedSteps } = sabotage;
-  if (kill === null) throw failed("The run ended before its trainer could be killed.", result);
-  if (deathReason?.includes("SIGKILL") !== true)
-    throw failed(
-      `The trainer was to die by SIGKILL; instead ${deathReason ?? "it lived"}.`,
-      result,
-    );
-  if (resumedFromStep === null || resumedFromStep < kill.checkpointStep)
-    throw failed(
-      `After the kill the run went on from step ${resumedFromStep ?? "none"}, behind its checkpoint of step ${kill.checkpointStep}.`,
-      result,
-    );
-  if (recomputedSteps === 0)
-    throw failed("No step was computed twice, so nothing could be compared.", result);
-  return kill;
+/** A folder that no earlier demonstration had, below this home. */
+export async function openMesh({ services, signal, emit }: CommandContext): Promise<DemoMesh> {
+  const { clock, disk, programs, home } = services;
+  for (let number = 1; ; number++) {
+    const folder = `${home.root}/demo-${number}`;
+    if ((await disk.stat(folder)) !== null) continue;
+    await disk.makeDirectory(folder, 0o700);
+    emit({ type: "demo", folder });
+    return new DemoMesh({ clock, disk, programs, folder, signal, emit });
+  }
 }
 
-function checkLearning(result: TrainResult): number {
-  const exactMatch = result.exactMatch ?? 0;
+/** The built-in task over all nodes; every contribution is replayed in part. */
+export async function beginRun(mesh: DemoMesh, { steps }: DemoRequest) {
+  const words = steps === undefined ? [] : ["--steps", String(steps)];
+  const first = mesh.nodes[0]!;
+  await first.call("run", "start", "--on", "mesh", "--name", runName, ...words);
+  const look = await mesh.until("the run is known", () => mesh.look(runName));
+  mesh.parts.emit({ type: "run", name: runName, slots: look.slots, slotTokens: look.slotTokens });
+}
+
+function checkLearning({ loss }: RunLook): number {
+  const exactMatch = loss?.exactMatch ?? 0;
   if (exactMatch >= exactMatchMinimum) return exactMatch;
   throw failed(
     `The model got ${(exactMatch * 100).toFixed(2)} % of the held-out problems right, less than ${exactMatchMinimum * 100} %.`,
-    result,
   );
 }
 
-/** Computes the whole run again from its seed, undisturbed, and compares every recorded bit. */
-async function verify(
-  { threads, isa }: DemoRequest,
-  result: TrainResult,
-  runs: RunStore,
-  { services, emit, signal }: CommandContext,
-): Promise<void> {
-  const report = await replay(
-    runs.byId(result.run),
-    runs,
-    services,
-    {
-      ...{ from: 1, to: result.steps },
-      threads: threads ?? (await services.machine.facts()).coreCount,
-      isa: isa ?? null,
-    },
-    emit,
-    signal,
-  );
-  if (report.digest !== result.digest)
-    throw failed(
-      `The undisturbed run has the digest ${report.digest}, the killed one ${result.digest}.`,
-      result,
-    );
-  emit({ type: "verified", steps: report.comparedSteps, digest: report.digest });
+/** The one that lies was found out, and nobody else. */
+function checkLiar(caught: ReadonlySet<string>, liar: string, mesh: DemoMesh): void {
+  const others = [...caught].filter((node) => node !== liar);
+  const honest = others.map((node) => `node ${mesh.byId(node)?.number ?? node}`).join(", ");
+  if (others.length > 0) throw failed(`Honest work was taken for a lie: ${honest}.`);
+  if (!caught.has(liar)) throw failed("The node that lies was not found out.");
 }
 
-async function ask(
-  { isa }: DemoRequest,
-  result: TrainResult,
-  runs: RunStore,
-  { services, emit, signal }: CommandContext,
-): Promise<Answered[]> {
-  const model = await loadModel(runs.byId(result.run), services, { isa });
-  try {
-    const answers: Answered[] = [];
-    for (const question of demoQuestions(model.addition!)) {
-      const answered = await askOne(model, question, signal);
-      emit({ type: "answer", ...answered });
-      answers.push(answered);
+/** All nodes that are there name one digest for the last revision. */
+async function checkAgreement(mesh: DemoMesh, { revision }: RunLook): Promise<string> {
+  const digests = await mesh.until("all nodes hold the last revision", async () => {
+    const seen = new Set<string>();
+    for (const node of mesh.live()) {
+      const status = await node.ask("run", "status", runName);
+      const run = (status?.["mesh"] ?? status) as Record<string, unknown> | null;
+      if (Number(run?.["revision"]) !== revision) return null;
+      seen.add(String(run?.["revisionDigest"]));
     }
-    const wrong = answers.find(({ right }) => !right);
-    if (wrong)
-      throw failed(
-        `The model answered ${wrong.question} with ${wrong.answer} instead of ${wrong.expected}.`,
-        result,
-      );
-    return answers;
-  } finally {
-    model.release();
-  }
+    return seen;
+  });
+  const [digest, ...more] = digests;
+  if (digest !== undefined && more.length === 0) return digest;
+  throw failed(`The nodes name different last revisions: ${[...digests].join(", ")}.`);
 }
 
-function failed(message: string, { run, name }: TrainResult): Refusal {
-  return new Refusal(
-    "demo_failed",
-    message,
-    `\`psionic run status ${name}\` shows what happened; please report it.`,
-    { run },
-  );
+/** Writes the run's evidence, and has it verified in a home that has never seen the mesh. */
+async function verifyAlone(mesh: DemoMesh, { services }: CommandContext): Promise<string> {
+  const { folder, emit } = mesh.parts;
+  const bundle = `${folder}/demo.evidence`;
+  await mesh.live()[0]!.call("run", "evidence", runName, "--out", bundle);
+  const words = ["verify", bundle, "--replay", "1", "--home", `${folder}/stranger`];
+  const verifying = services.programs.spawnCommand([...words, "--json", "--no-input"]);
+  const [output, { status }] = await Promise.all([verifying.output, verifying.exited]);
+  if (status !== 0) throw failed(`The evidence does not hold: ${output.trim().split("\n").at(-1)}`);
+  emit({ type: "verified", bundle });
+  return bundle;
+}
+
+function failed(message: string): Refusal {
+  return new Refusal("demo_failed", message, "the homes of its nodes are kept; please report it");
 }
