@@ -11,7 +11,7 @@ import {
   type Worker,
 } from "#src/window/run.ts";
 import type { LocalRunFacts, RunRecord } from "#src/window/services.ts";
-import { runEvents, runEventSchema } from "./run-events.ts";
+import { acceptedIn, runEvents, runEventSchema } from "./run-events.ts";
 import { lossOf } from "./run-loss.ts";
 
 const numberOrNull = v.nullable(v.number());
@@ -94,7 +94,7 @@ export const meshRunResult = v.strictObject({
   movedBytes: v.number(),
   denseBytes: numberOrNull,
   contributionCount: v.number(),
-  /** Of all participants together: over the window before, or as they say of themselves. */
+  /** Of all participants together, over the latest windows; null before the first work. */
   tokensPerSecond: numberOrNull,
   secondsLeft: numberOrNull,
   participants: v.array(participantSchema),
@@ -198,6 +198,7 @@ export interface StatusSources {
 export function meshRunStatus(run: Run, sources: StatusSources): MeshRunStatus {
   const { spec, revision, past, acceptedSlots } = run;
   const { records, facts, nameOf, nowMs } = sources;
+  const rate = tokensPerSecond(run, records);
   const sum = (count: (worker: Worker) => number) =>
     run.workers.reduce((total, worker) => total + count(worker), 0);
   return {
@@ -210,7 +211,7 @@ export function meshRunStatus(run: Run, sources: StatusSources): MeshRunStatus {
     replay: spec.replayPerMillion / perMillion,
     ...{ revision: revision.number, revisionDigest: revision.digest },
     ...{ windowCount: run.windowCount, ...movedOf(sources) },
-    ...{ tokensPerSecond: tokensPerSecond(run), secondsLeft: secondsLeft(run) },
+    ...{ tokensPerSecond: rate, secondsLeft: secondsLeft(run, rate) },
     participants: run.workers.map((worker) => participantOf(run, worker, sources)),
     window: run.window === null ? null : windowStatus(run, run.window),
     past: past === null ? null : pastOf(past),
@@ -229,7 +230,22 @@ function pastOf(past: PastWindow): NonNullable<MeshRunStatus["past"]> {
   return { number, outcome, reason, acceptedSlots, sizeBytes, tookMs };
 }
 
-function tokensPerSecond({ past, spec, workers, window }: Run): number | null {
+/** Promotions over which the rate is taken. */
+const rateCount = 9;
+
+/**
+ * Of all participants, what stands between two windows included: over the latest promotions on record, else over the
+ * window before, else as the workers say of themselves.
+ */
+function tokensPerSecond(run: Run, records: readonly RunRecord[]): number | null {
+  const { past, spec, workers, window } = run;
+  const promotions = records.filter((record) => acceptedIn(record) > 0).slice(-rateCount);
+  const [first, ...rest] = promotions;
+  const tookMs = (rest.at(-1)?.atMs ?? 0) - (first?.atMs ?? 0);
+  if (rest.length > 0 && tookMs > 0) {
+    const slots = rest.reduce((sum, record) => sum + acceptedIn(record), 0);
+    return (slots * spec.slotTokens * 1_000) / tookMs;
+  }
   if (past?.outcome === "promoted" && past.tookMs > 0)
     return (past.acceptedSlots * spec.slotTokens * 1_000) / past.tookMs;
   const busy = new Set(window?.tasks.map(({ worker }) => worker));
@@ -237,9 +253,7 @@ function tokensPerSecond({ past, spec, workers, window }: Run): number | null {
   return rate === 0 ? null : rate;
 }
 
-function secondsLeft(run: Run): number | null {
-  const { phase, spec, acceptedSlots } = run;
-  const rate = tokensPerSecond(run);
+function secondsLeft({ phase, spec, acceptedSlots }: Run, rate: number | null): number | null {
   const isGoing = phase === "active" || phase === "recovering" || phase === "initializing";
   if (rate === null || rate === 0 || !isGoing) return null;
   return ((spec.slots - acceptedSlots) * spec.slotTokens) / rate;

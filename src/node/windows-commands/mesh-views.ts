@@ -34,6 +34,9 @@ function headLines({ name, run, phase, reason, window, wish, nowMs, quorum }: Me
   ];
 }
 
+/** Begins the line that tells how far it is. */
+export const tokensWord = "tokens ";
+
 /** Lines of a status. */
 export function statusLines(status: MeshRunStatus): string[] {
   const { slots, slotTokens, acceptedSlots, loss, trouble, participants } = status;
@@ -44,7 +47,7 @@ export function statusLines(status: MeshRunStatus): string[] {
   const total = countText(slots * slotTokens);
   return [
     ...headLines(status),
-    `tokens      ${bar(share)} ${(100 * share).toFixed(1)} % of ${total}${rate}${left}`,
+    `${tokensWord.padEnd(12)}${bar(share)} ${(100 * share).toFixed(1)} % of ${total}${rate}${left}`,
     ...(loss === null ? [] : [lossLine(loss, status.revision)]),
     ...movedLines(status),
     `work        ${status.acceptedCount} contributions accepted, ${status.rejectedCount} rejected, ${status.missedCount} missed`,

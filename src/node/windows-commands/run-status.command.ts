@@ -51,7 +51,7 @@ defineCommand({
         if (description.mesh === null) return showLocal(description, screen);
         for (const line of statusLines(description.mesh)) screen.print(line);
         if ("losses" in description && description.losses.length > 1)
-          screen.print(`losses      ${sparkline(description.losses, 60)} as this node saw them`);
+          screen.print(`own losses  ${sparkline(description.losses, 60)}`);
         for (const line of eventLines(description.mesh.events, eventCount)) screen.note(line);
         const { phase, name } = description.mesh;
         if (phase === "paused") screen.note(`go on with: psionic run resume ${name}`);

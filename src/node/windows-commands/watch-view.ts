@@ -1,6 +1,6 @@
 import type { Screen } from "#src/command/define.ts";
 import { countText } from "#src/train/wording.ts";
-import { eventLines, statusLines } from "./mesh-views.ts";
+import { eventLines, statusLines, tokensWord } from "./mesh-views.ts";
 import type { Sight } from "./run-description.ts";
 
 /** Events shown below a run that is watched. */
@@ -14,7 +14,8 @@ export function watchView(screen: Screen): (sight: Sight) => void {
     if (screen.live) return screen.draw(lines.map((line) => line.slice(0, screen.columns)));
     const { mesh, state, step } = sight;
     const stamp = mesh === null ? `${state} ${step}` : `${mesh.phase} ${mesh.windowCount}`;
-    if (stamp !== last) screen.note(lines.slice(0, 1).concat(lines.slice(3, 4)).join("; "));
+    const tokens = lines.filter((line) => line.startsWith(tokensWord));
+    if (stamp !== last) for (const line of [lines[0] ?? "", ...tokens]) screen.note(line);
     last = stamp;
   };
 }
