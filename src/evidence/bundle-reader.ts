@@ -111,10 +111,14 @@ async function checkFooter(
   if (!(await source.ends())) throw bundleDamaged("its end", "bytes follow after its last line");
 }
 
-/** The bytes of a part that is a text. */
-export async function readPart(bundle: Bundle, part: Part): Promise<Uint8Array> {
-  if (part.sizeBytes > textMaximumBytes)
-    throw bundleDamaged(partName(part), `it has more than ${textMaximumBytes} bytes`);
+/** The bytes of a part, which has no more than so many; texts have not. */
+export async function readPart(
+  bundle: Bundle,
+  part: Part,
+  maximumBytes = textMaximumBytes,
+): Promise<Uint8Array> {
+  if (part.sizeBytes > maximumBytes)
+    throw bundleDamaged(partName(part), `it has more than ${maximumBytes} bytes`);
   const bytes = await bundle.disk.readRange(bundle.path, part.offset, part.sizeBytes);
   if (bytes.byteLength === part.sizeBytes && digestBytes(bytes) === part.digest) return bytes;
   throw bundleDamaged(partName(part), "it changed while it was read");

@@ -1,6 +1,6 @@
 import { canonicalText, type Digest } from "#src/codec/digest.ts";
 import type { FileWriter, Disk } from "#src/port/disk.ts";
-import { assert } from "#src/refusal/refusal.ts";
+import { assert, Refusal } from "#src/refusal/refusal.ts";
 import {
   bundleMagic,
   chainStart,
@@ -53,8 +53,14 @@ export class BundleWriter {
     await this.#write(Buffer.from(bundleMagic));
   }
 
+  /** Refused with `evidence_too_large` where there are as many parts as there may be. */
   async add(kind: PartKind, name: string, content: PartContent): Promise<void> {
-    assert(this.#parts < partMaximum, "a bundle has a bounded number of parts");
+    if (this.#parts >= partMaximum)
+      throw new Refusal(
+        "evidence_too_large",
+        `the run has more events and contributions than the ${partMaximum} parts of a bundle`,
+        "have fewer, longer windows in the next run",
+      );
     const hasher = new Bun.CryptoHasher("sha256");
     let count = 0;
     for await (const piece of content.pieces()) {

@@ -1,5 +1,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import { digestJson, type Digest } from "#src/codec/digest.ts";
+import { keyOf, memoryNode } from "#src/receipt/receipt.fixture.ts";
+import type { Receipt } from "#src/receipt/receipt.ts";
 import { nodeIdOf, signingKeyFromSeed } from "#src/receipt/signature.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { MemoryDisk } from "#src/train/train.fixture.ts";
@@ -137,6 +139,30 @@ test("W-11 validators drawn again hold as they were drawn", async () => {
   expect(isDone).toBe(true);
   const { facts } = await check(await bundleBytes(sourceOf(mesh, shelf), exporterOf(mesh)));
   expect(facts.run.chain).toBe(mesh.run.chain);
+});
+
+test("I-6 a node whose key is rotated in the middle of a run has said all of it", async () => {
+  const [mesh, shelf] = [new MiniMesh(3), new MemoryShelf()];
+  const { nodeId, log, key } = memoryNode(1);
+  const next = keyOf(101);
+  const document = shelf.add({ "run.json": "{}" });
+  const ready = (window: number, nodes: readonly string[]) => {
+    if (window === 2) mesh.keys.set(nodeId, next);
+    return nodes;
+  };
+  expect(mesh.nodes).toContain(nodeId);
+  await playRun(mesh, new ToyNumbers(shelf), { spec: toySpec, document }, { ready });
+  const { receipt } = log.rotate(next, 0);
+  const source = sourceOf(mesh, shelf);
+  const withHistory = (rotations: Receipt[]) =>
+    source.members.map((each) =>
+      each.node === nodeId ? { node: nodeId, key: key.publicKey, rotations } : each,
+    );
+  const exporter = exporterOf(new MiniMesh(3));
+  const bytes = await bundleBytes({ ...source, members: withHistory([receipt]) }, exporter);
+  expect((await check(bytes)).facts.run.chain).toBe(mesh.run.chain);
+  const short = await bundleBytes({ ...source, members: withHistory([]) }, exporter);
+  await expect(check(short)).rejects.toThrow("no key of that node signed it");
 });
 
 test("W-11 an event left out, moved or told twice breaks the chain where it was", async () => {

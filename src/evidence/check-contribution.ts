@@ -98,7 +98,7 @@ export async function readContribution(
   checkVerdicts(window, commitments, contribution.worker, work);
   const part = fileOf(contents.artifacts.get(contribution.artifact)!, deltaFile);
   if (part === null) throw linkBroken(link, "it has no delta");
-  const delta = await readPart(contents.bundle, part);
+  const delta = await readPart(contents.bundle, part, bench.codec.sizeBytes(bench.layout));
   if (digestBytes(delta) !== commitments.delta || delta.byteLength !== commitments.deltaBytes)
     throw linkBroken(link, "its delta is not the one it committed to");
   return { commitments, delta };

@@ -112,7 +112,8 @@ export const toySpec: RunSpec = {
 
 /** Nodes of a mesh and the record of one run of theirs. */
 export class MiniMesh {
-  readonly keys: ReadonlyMap<string, SigningKey>;
+  /** By node; a test may give a node another key. */
+  readonly keys: Map<string, SigningKey>;
   readonly nodes: readonly string[];
   readonly records: RunRecord[] = [];
   #runs: readonly Run[] = [];

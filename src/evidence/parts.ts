@@ -20,7 +20,7 @@ import { Refusal } from "#src/refusal/refusal.ts";
 /** The first line of the file. */
 export const bundleMagic = "psionic-run-bundle/1\n";
 /** Parts of a bundle: what a reader keeps in memory is a line for each. */
-export const partMaximum = 262_144;
+export const partMaximum = 1_048_576;
 /** Bytes of the line before a part. */
 export const headMaximumBytes = 4_096;
 /** Bytes of the last line: the exporter's rotations are in it. */

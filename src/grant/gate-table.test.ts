@@ -22,7 +22,7 @@ const levels: Readonly<Record<string, Access | "local">> = {
   // What a mesh shares: looking at runs, asking under a policy.
   ...{ "run/list": "member", "run/windows": "member" },
   ...{ runs: "member", "run/status": "member", "run/series": "member", "run/samples": "member" },
-  ...{ "run/records": "member", "run/state": "member" },
+  ...{ "run/records": "member", "run/state": "member", "identity/history": "member" },
   ...{ plan: "member", digest: "member", execute: "member" },
   ...{ "artifact/list": "member", "artifact/show": "member" },
   ...{ nodes: "member", "node/show": "member", peers: "member", "token/list": "member" },

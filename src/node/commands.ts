@@ -36,6 +36,7 @@ import "./config-show.command.ts";
 import "./init.command.ts";
 import "./identity.command.ts";
 import "./identity-keys.command.ts";
+import "./identity-history.command.ts";
 import "#src/cluster/nodes.command.ts";
 import "#src/cluster/node.command.ts";
 import "#src/cluster/token.command.ts";

@@ -1,5 +1,7 @@
+import * as v from "valibot";
 import type { Services } from "#src/command/define.ts";
 import type { EvidenceSource } from "#src/evidence/export.ts";
+import { receiptSchema } from "#src/receipt/parse-receipt.ts";
 import { ReceiptArchive } from "#src/receipt/receipt-log.ts";
 import { historyEndingIn } from "#src/receipt/rotation.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
@@ -26,19 +28,44 @@ export async function evidenceSource(
       { run, records: records.length },
     );
   const state = services.cluster!.state();
-  const shelf = await services.artifacts.open();
-  const own = await services.identity.open();
-  const archive = new ReceiptArchive(services.store);
-  const members = state.members.flatMap(({ node, key }) => {
-    const rotations = node === own.nodeId ? own.rotations : archive.rotations(node);
-    const first = firstKeyOf(node, key, rotations);
-    return first === null ? [] : [first];
-  });
+  const authors = new Set(records.map(({ author }) => author));
+  const took = state.members.filter(({ node }) => authors.has(node));
+  const members = await Promise.all(
+    took.map(async ({ node, key }) =>
+      firstKeyOf(node, key, await rotationsOf(services, node, key, signal)),
+    ),
+  );
   return {
-    ...{ mesh: state.mesh, records, shelf },
-    members: members.toSorted((a, b) => (a.node < b.node ? -1 : 1)),
+    ...{ mesh: state.mesh, records, shelf: await services.artifacts.open() },
+    members: members
+      .filter((member) => member !== null)
+      .toSorted((a, b) => (a.node < b.node ? -1 : 1)),
     fetch: (artifact, from) => meshRuns.fetch(artifact, from, signal),
   };
+}
+
+const historyAnswer = v.object({ rotations: v.array(receiptSchema) });
+
+/** How a node came to its present key: as it is known here, else as the node says. None where nobody says. */
+async function rotationsOf(
+  services: Services,
+  node: string,
+  key: string,
+  signal: AbortSignal,
+): Promise<readonly Receipt[]> {
+  const own = await services.identity.open();
+  if (node === own.nodeId) return own.rotations;
+  if (nodeIdOf(key) === node) return [];
+  const known = new ReceiptArchive(services.store).rotations(node);
+  if (firstKeyOf(node, key, known) !== null) return known;
+  try {
+    const answer = await services.cluster!.ask(node, "identity/history", {}, signal);
+    const parsed = v.safeParse(historyAnswer, answer);
+    return parsed.success ? parsed.output.rotations : [];
+  } catch (error) {
+    if (error instanceof Refusal && !signal.aborted) return [];
+    throw error;
+  }
 }
 
 /** A node's first key and how it led to the present one; null where that is not known here. */

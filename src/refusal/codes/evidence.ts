@@ -26,6 +26,12 @@ export const evidenceCodes = {
     true,
     "The evidence of the run cannot be put together here: events or artifacts of it are missing and no member that was asked has them. Ask again once more members are there, or export it on another.",
   ),
+  evidence_too_large: entry(
+    14,
+    422,
+    false,
+    "The run has more events and contributions than one bundle of evidence holds. Longer windows make fewer of both.",
+  ),
   evidence_unreachable: entry(
     14,
     422,
