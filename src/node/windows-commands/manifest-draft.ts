@@ -100,8 +100,11 @@ function linesOf(size: SizeName, files: readonly string[]): Readonly<Record<stri
       usualDecayPerMille["top-k"] / 1_000,
       "By default 0.95 with top-k and 0 with the others, which leave out little.",
     ),
-    outerRate: is(mesh.outerRate, "It applies the mean of the contributions (Nesterov)."),
-    outerMomentum: is(mesh.outerMomentum),
+    outerRate: is(mesh.outerRate, "How far revisions go along the mean of the contributions."),
+    outerMomentum: is(
+      mesh.outerMomentum,
+      "Nesterov's; worth having in runs of several hundred windows.",
+    ),
     validators: is(mesh.validators, "Another participant each time; 0 trusts everybody."),
     replay: follows(
       1,

@@ -13,9 +13,12 @@ export const meshDefaults = {
   segments: 8,
   /** A quarter of the bytes of dense values, at no loss that was seen. */
   codec: "int8",
-  /** Douillard et al. 2023, DiLoCo: Nesterov with these. */
-  outerRate: 0.7,
-  outerMomentum: 0.9,
+  /**
+   * The mean of the contributions as it is: momentum over few windows of a short run takes longer to pay than the run
+   * lasts (docs/LOG.md, windows and loss).
+   */
+  outerRate: 1,
+  outerMomentum: 0,
   pace: "measured",
   participants: 16,
   validators: 1,
