@@ -19,6 +19,13 @@ export interface ChartLine {
   readonly isSmoothed?: boolean;
 }
 
+/** Something that happened at a place of the curves: a letter on them, and what it stands for. */
+export interface ChartMark {
+  readonly x: number;
+  readonly letter: string;
+  readonly words: string;
+}
+
 export interface ChartChoices {
   readonly smoothing: number;
   readonly isLogarithmic: boolean;
@@ -142,4 +149,17 @@ export function tableRows(columns: Columns, most = tableRowMaximum): number[] {
   const rows: number[] = [];
   for (let row = count - 1; row >= 0; row -= every) rows.push(row);
   return rows.reverse();
+}
+
+/** Marks that are passed on the way from one drawn place to the next, which a reader of the curve is told of. */
+export function marksBetween(
+  marks: readonly ChartMark[],
+  places: readonly number[],
+  index: number,
+): readonly ChartMark[] {
+  const at = places[index];
+  if (at === undefined) return [];
+  const before = index === 0 ? -Infinity : (places[index - 1] ?? -Infinity);
+  const isLast = index === places.length - 1;
+  return marks.filter(({ x }) => x > before && (x <= at || isLast));
 }

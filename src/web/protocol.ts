@@ -1,4 +1,5 @@
 import type { Schema } from "./schema-fields.ts";
+import type { MeshRun } from "./window-answers.ts";
 
 /**
  * What the node's commands answer, as far as the page reads it. Fields it can do without are
@@ -19,6 +20,8 @@ export interface RunLine {
   readonly tokensPerSecond?: number | null;
   readonly percentOfPeak?: number | null;
   readonly createdMs: number;
+  /** Of a run that the mesh works on: how far it is; null or absent for one of this node alone. */
+  readonly mesh?: unknown;
 }
 
 export interface Alert {
@@ -93,6 +96,17 @@ export interface RunStatus {
   readonly summary?: Readonly<Record<string, unknown>> | null;
   readonly manifest: Manifest;
   readonly digest: string;
+  /** Of a run that the mesh works on. */
+  readonly mesh?: MeshRun | null;
+}
+
+/** A run of the mesh whose data has not come to the node yet: all it knows is what the mesh agreed on. */
+export interface RunSketch {
+  readonly run: string;
+  readonly name: string;
+  readonly state: string;
+  readonly createdMs: number;
+  readonly mesh: MeshRun;
 }
 
 export interface NodeStatus {
@@ -137,6 +151,15 @@ export interface ListedCommand {
   readonly summary: string;
   readonly access?: string;
   readonly parameters: Schema;
+}
+
+export function isSketch(status: RunStatus | RunSketch): status is RunSketch {
+  return !("manifest" in status);
+}
+
+/** Whether it learns the built-in task, where right and wrong can be told. */
+export function isAddition({ manifest }: Pick<RunStatus, "manifest">): boolean {
+  return manifest.data?.reference?.["task"] === "addition";
 }
 
 /** Tokens of one optimizer step, or null where the manifest does not say. */

@@ -20,8 +20,12 @@ export interface Participant {
   readonly missedCount: number;
   readonly strikes: number;
   readonly isQuarantined: boolean;
-  /** What is due of it now: `train`, `validate`, `merge`, `prepare`, `evaluate`; null where it waits. */
-  readonly doing: string | null;
+  /** What it does now and whether that is there: `training`, `given`, `judged`, `silent`… */
+  readonly standing: string;
+  /** Local steps it has to do in the open window; null where it has no part in it. */
+  readonly steps: number | null;
+  /** Of them done, as far as the node knows that answers: its own. */
+  readonly stepsDone: number | null;
 }
 
 export interface ShownVerdict {
@@ -43,6 +47,8 @@ export interface WindowPart {
   /** Of its contribution; null where it gave none. */
   readonly sizeBytes: number | null;
   readonly trainMs: number | null;
+  /** Those who were drawn to judge it. */
+  readonly validators: readonly string[];
   readonly verdicts: readonly ShownVerdict[];
 }
 
@@ -71,7 +77,6 @@ export interface ShownWindow {
 /** Something that happened to a run: somebody came or went, or was refused, or others lead now. */
 export interface RunHappening {
   readonly atMs: number;
-  /** `joined`, `left`, `lost`, `rejected`, `handover`, `held`, `paused`, `resumed`… */
   readonly kind: string;
   /** Accepted slots of the run then: where it stands on a curve. */
   readonly progress: number;
@@ -90,8 +95,24 @@ export interface WindowsAnswer {
   readonly windowCount: number;
 }
 
+/** The window that is open. */
+export interface OpenWindow {
+  readonly number: number;
+  readonly stage: string;
+  readonly sinceMs: number;
+  readonly deadlineMs: number;
+  /** How many were given work, have contributed, and have said the next revision. */
+  readonly taskCount: number;
+  readonly contributionCount: number;
+  readonly verdictCount: number;
+  readonly verdictWantedCount: number;
+  readonly computedCount: number;
+}
+
 /** The part `mesh` of the answer of `run/status`; null or absent for a run of one node. */
 export interface MeshRun {
+  readonly run: string;
+  readonly name: string;
   readonly phase: string;
   /** What the phase is owed to; empty where it needs no reason. */
   readonly reason: string;
@@ -103,43 +124,52 @@ export interface MeshRun {
   readonly scheduleSteps: number;
   readonly acceptedSlots: number;
   readonly windowSteps: number;
+  readonly segmentSteps: number;
+  readonly validators: number;
+  /** Share of contributions of which a segment is recomputed. */
+  readonly replay: number;
   readonly codec: string;
   readonly revision: number;
   readonly revisionDigest: string | null;
   readonly windowCount: number;
+  /** Of the latest contributions, so many; and what they would have been uncompressed. */
   readonly movedBytes: number;
   readonly denseBytes: number | null;
+  readonly contributionCount: number;
   /** Of all participants together, over the last windows; null before the first. */
   readonly tokensPerSecond: number | null;
   readonly secondsLeft: number | null;
   readonly quorum: number;
   readonly participants: readonly Participant[];
+  /** The newest evaluation; null before the first. */
+  readonly loss: {
+    readonly revision: number;
+    readonly loss: number;
+    readonly isFull: boolean;
+    readonly exactMatch: number;
+  } | null;
+  /** Contributions by what became of them, over the whole run. */
+  readonly acceptedCount: number;
+  readonly rejectedCount: number;
+  readonly missedCount: number;
   /** The window that is open, with the mesh's clock at which its stage ends at the latest. */
-  readonly window: {
-    readonly number: number;
-    readonly stage: string;
-    readonly sinceMs: number;
-    readonly deadlineMs: number;
-    /** How many were given work, have contributed, and have said the next revision. */
-    readonly taskCount: number;
-    readonly contributionCount: number;
-    readonly verdictCount: number;
-    readonly verdictWantedCount: number;
-    readonly computedCount: number;
-  } | null;
-  /** What this node does for it now; null where nothing. */
-  readonly work: {
-    readonly kind: string;
-    readonly window: number | null;
-    readonly steps: number | null;
-    readonly of: number | null;
-  } | null;
+  readonly window: OpenWindow | null;
   readonly trouble: {
     readonly kind: string;
     readonly code: string;
     readonly message: string;
     readonly hint: string;
   } | null;
+  /** Sums of the node that answers, since its daemon started. */
+  readonly spent: {
+    readonly trainSeconds: number;
+    readonly validateSeconds: number;
+    readonly mergeSeconds: number;
+    readonly receivedBytes: number;
+    readonly sentBytes: number;
+  } | null;
+  /** The latest, oldest first. */
+  readonly events: readonly RunHappening[];
   /** The clock of the node that answers, for what is left of a deadline. */
   readonly nowMs: number;
 }

@@ -1,4 +1,4 @@
-import type { ChartLine } from "../chart-model.ts";
+import type { ChartLine, ChartMark } from "../chart-model.ts";
 import { formatFigure, formatShort } from "../format.ts";
 import { Chart, type ChartProps } from "./chart.tsx";
 
@@ -12,6 +12,7 @@ export const normManner: Manner = { format: formatFigure, smoothing: 0.6 };
 export interface GridChart extends Manner {
   readonly title: string;
   readonly lines: readonly ChartLine[];
+  readonly marks?: readonly ChartMark[];
 }
 
 interface ChartGridProps {

@@ -1,6 +1,12 @@
 import { useCallback, useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
-import { type ChartLine, columnsOf, drawingOf } from "../chart-model.ts";
+import {
+  type ChartLine,
+  type ChartMark,
+  columnsOf,
+  drawingOf,
+  marksBetween,
+} from "../chart-model.ts";
 import { csvName, csvText } from "../csv.ts";
 import { formatCount, missing } from "../format.ts";
 import { summarise } from "../summary.ts";
@@ -26,13 +32,17 @@ export interface ChartProps {
   /** Shown in place of curves while there are no figures. */
   readonly empty: string;
   readonly isTall?: boolean;
+  /** What happened, by ascending place; also to be found in words on the view. */
+  readonly marks?: readonly ChartMark[];
 }
+
+const noMarks: readonly ChartMark[] = [];
 
 /** Four drawings a second at most. */
 const redrawMs = 250;
 const noLabels: ReadonlySet<string> = new Set();
 
-function download(name: string, text: string): void {
+export function download(name: string, text: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
   link.download = name;
@@ -54,7 +64,7 @@ function usePalette(): string {
 }
 
 export function Chart(props: ChartProps) {
-  const { title, lines, format, isArea = false } = props;
+  const { title, lines, format, isArea = false, marks = noMarks } = props;
   const canSmooth = props.smoothing !== undefined;
   const place = props.place ?? "step";
   const formatX = props.formatX ?? formatCount;
@@ -84,7 +94,10 @@ export function Chart(props: ChartProps) {
   const shown = lines.filter(({ label }) => !hidden.has(label));
   const spokenAt = (index: number) =>
     `${place} ${formatX(drawing.x[index] ?? 0)}: ` +
-    shown.map(({ label }) => `${label} ${figureAt(label, index)}`).join(", ");
+    shown.map(({ label }) => `${label} ${figureAt(label, index)}`).join(", ") +
+    marksBetween(marks, drawing.x, index)
+      .map(({ words }) => `; ${words}`)
+      .join("");
   return (
     <section class="panel chart" aria-labelledby={`${id}-title`}>
       <div class="chart-head">
@@ -144,7 +157,7 @@ export function Chart(props: ChartProps) {
         </div>
       ) : (
         <Plot
-          {...{ title, drawing, isLogarithmic, isArea, formatX, format, spokenAt }}
+          {...{ title, drawing, isLogarithmic, isArea, formatX, format, spokenAt, marks }}
           isTall={props.isTall ?? false}
           syncKey={props.syncKey ?? id}
           onCursor={setCursor}
@@ -196,6 +209,7 @@ interface PlotProps {
   readonly formatX: (value: number) => string;
   readonly format: (value: number) => string;
   readonly syncKey: string;
+  readonly marks: readonly ChartMark[];
   /** The figures at a place in words. */
   readonly spokenAt: (index: number) => string;
   readonly onCursor: (index: number | null) => void;
@@ -219,7 +233,10 @@ function Plot(props: PlotProps) {
     const size = () => ({ width: host.clientWidth, height: host.clientHeight });
     const created = createPlot(
       host,
-      { lines: drawing.lines, isLogarithmic, isArea, formatX, formatY: format, syncKey },
+      {
+        ...{ lines: drawing.lines, isLogarithmic, isArea, formatX, formatY: format, syncKey },
+        marks: () => latest.current.marks,
+      },
       size(),
       data(),
       (index) => latest.current.onCursor(index),
@@ -234,7 +251,7 @@ function Plot(props: PlotProps) {
     };
   }, [shape]);
   const redraw = useThrottled(() => plot.current?.setData(data()), redrawMs);
-  useEffect(redraw, [drawing, redraw]);
+  useEffect(redraw, [drawing, props.marks, redraw]);
   const [spoken, setSpoken] = useState("");
   // Where the keyboard reads: uPlot's own cursor goes to the nearest pixel, and is lost with the plot.
   const reading = useRef<number | null>(null);

@@ -136,11 +136,14 @@ function ActiveRuns(props: {
     <section class="panel" aria-labelledby="active-title">
       <h2 id="active-title">Active</h2>
       <ul class="active-runs">
-        {props.runs.map(({ run, name, step, steps, loss, tokensPerSecond, percentOfPeak }) => {
+        {props.runs.map((line) => {
+          const { run, name, step, steps, loss, tokensPerSecond, percentOfPeak } = line;
           const left = secondsLeft(props.sights.get(run) ?? [], steps);
           return (
             <li key={run}>
-              <a href={hashOf({ view: "run", run: name })}>{name}</a>
+              <span>
+                <a href={hashOf({ view: "run", run: name })}>{name}</a> <MeshMark of={line} />
+              </span>
               <Progress name={name} step={step} steps={steps} />
               <span class="figure">
                 {formatCount(step)} / {formatCount(steps)}
@@ -157,6 +160,11 @@ function ActiveRuns(props: {
   );
 }
 
+/** Tells runs of the mesh from those of this node alone. */
+function MeshMark({ of }: { readonly of: RunLine }) {
+  return of.mesh ? <span class="badge">mesh</span> : null;
+}
+
 const runColumns = [
   ...["Name", "State", figures("Step"), figures("Loss"), figures("Held out")],
   ...[figures("Tokens/s"), figures("Of peak"), "Size", "Created"],
@@ -171,7 +179,8 @@ function RunTable({ runs }: { readonly runs: readonly RunLine[] }) {
         {runs.slice(0, count).map((line) => (
           <tr key={line.run}>
             <th scope="row">
-              <a href={hashOf({ view: "run", run: line.name })}>{line.name}</a>
+              <a href={hashOf({ view: "run", run: line.name })}>{line.name}</a>{" "}
+              <MeshMark of={line} />
             </th>
             <td>
               <StateMark state={line.state} />

@@ -1,4 +1,5 @@
 import uPlot from "uplot";
+import type { ChartMark } from "../chart-model.ts";
 import { formatTick } from "../format.ts";
 
 /** What uPlot draws; figures stay outside so that they can be replaced without drawing anew. */
@@ -9,6 +10,8 @@ export interface PlotShape {
   readonly formatX: (value: number) => string;
   readonly formatY: (value: number) => string;
   readonly syncKey: string;
+  /** As they are when it is drawn. */
+  marks(): readonly ChartMark[];
 }
 
 export interface PlotLine {
@@ -116,11 +119,44 @@ export function createPlot(
           };
         }),
       ],
-      hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)] },
+      hooks: {
+        setCursor: [(plot) => onCursor(plot.cursor.idx ?? null)],
+        draw: [(plot) => drawMarks(plot, shape.marks(), palette.text)],
+      },
     },
     data,
     element,
   );
+}
+
+/** Pixels between two letters; of marks that are closer only the first has its letter, all have their line. */
+const letterRoom = 11;
+
+/** A dashed line for each mark, its letter at the top. */
+function drawMarks(plot: uPlot, marks: readonly ChartMark[], colour: string): void {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  let free = -Infinity;
+  ctx.save();
+  ctx.strokeStyle = colour;
+  ctx.fillStyle = colour;
+  ctx.lineWidth = ratio;
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "center";
+  ctx.textBaseline = "top";
+  for (const { x, letter } of marks) {
+    const at = Math.round(plot.valToPos(x, "x", true));
+    if (at < bbox.left || at > bbox.left + bbox.width) continue;
+    ctx.setLineDash([3 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top + 14 * ratio);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+    if (at < free) continue;
+    ctx.fillText(letter, at, bbox.top + ratio);
+    free = at + letterRoom * ratio;
+  }
+  ctx.restore();
 }
 
 function rangeX(least: number | null, most: number | null): [number, number] {

@@ -1,23 +1,27 @@
 import { useMemo } from "preact/hooks";
-import type { ChartLine } from "../chart-model.ts";
+import type { ChartLine, ChartMark } from "../chart-model.ts";
 import { formatDuration, formatFigure, formatPercent } from "../format.ts";
 import { type Series, splitParts } from "../series.ts";
 import { ChartGrid, type GridChart, lossManner, normManner, rateManner } from "./chart-grid.tsx";
 
+const noMarks: readonly ChartMark[] = [];
 const noSteps = "No steps yet: curves begin with the first.";
 
 /** All curves of one run over its steps; the cursors move together. */
 export function RunCharts({
   name,
   series,
+  marks = noMarks,
 }: {
   readonly name: string;
   readonly series: Series | null;
+  /** What happened, on the curve of the loss. */
+  readonly marks?: readonly ChartMark[];
 }) {
   const lines = useMemo(() => linesOf(series), [series]);
   const shared = { subject: name, syncKey: "run", empty: noSteps };
   const charts: readonly GridChart[] = [
-    { title: "Loss", lines: lines.loss, ...lossManner },
+    { title: "Loss", lines: lines.loss, ...lossManner, marks },
     { title: "Tokens per second", lines: lines.rate, ...rateManner },
     { title: "Share of peak", lines: lines.peak, ...rateManner, format: formatPercent },
     { title: "Learning rate", lines: lines.learningRate, format: formatFigure },

@@ -7,10 +7,20 @@ import {
   formatShort,
 } from "../format.ts";
 import { addSight, secondsLeft, type Sight } from "../progress.ts";
-import { isActive, type RunStatus, type Sample, tokensPerStep } from "../protocol.ts";
+import {
+  isActive,
+  isAddition,
+  isSketch,
+  type RunSketch,
+  type RunStatus,
+  type Sample,
+  tokensPerStep,
+} from "../protocol.ts";
 import { hashOf } from "../router.ts";
 import { lastStepOf, type Series } from "../series.ts";
+import { isMeshRunOver } from "../window-words.ts";
 import { asRefused, call, type Refused } from "./node-client.ts";
+import { MeshRunView } from "./mesh-run-view.tsx";
 import { AlertList, Loading, Progress, Reading, RefusalNote, StateMark } from "./pieces.tsx";
 import { PromptBox } from "./prompt-box.tsx";
 import { RunCharts } from "./run-charts.tsx";
@@ -18,26 +28,34 @@ import { Checkpoints, Records, Samples } from "./run-records.tsx";
 import { useAnswer } from "./use-answer.ts";
 import { useSeries } from "./use-series.ts";
 
+/** What other nodes do moves a run of the mesh, and this node's journal need not tell of it. */
+const meshEveryMs = 2_000;
 const statusTypes = /^run\.(started|evaluation|checkpoint|sample|state|alert)$/;
 
 /** One run: its curves as they grow, what it wrote, its checkpoints, and what decided its bits. */
 export function RunView({ wanted }: { readonly wanted: string }) {
   const id = useRef("");
-  const status = useAnswer<RunStatus>(
+  const isOfMesh = useRef(false);
+  const status = useAnswer<RunStatus | RunSketch>(
     "run/status",
     { run: wanted },
     {
-      on: ({ type, subject }) => subject === id.current && statusTypes.test(type),
-      everyMs: 15_000,
+      on: ({ type, subject }) =>
+        subject === id.current && (isOfMesh.current || statusTypes.test(type)),
+      everyMs: isOfMesh.current ? meshEveryMs : 15_000,
     },
   );
   const { value } = status;
+  const mesh = value?.mesh ?? null;
   id.current = value?.run ?? "";
-  const isRunning = value !== null && isActive(value.state);
-  const { series, refused } = useSeries(value?.run ?? null, isRunning);
+  isOfMesh.current = mesh !== null && !isMeshRunOver(mesh);
+  const isRunning = isOfMesh.current || (value !== null && isActive(value.state));
+  // Curves and texts are of this node: there are none where it has only heard of the run.
+  const here = value === null || isSketch(value) ? null : value;
+  const { series, refused } = useSeries(here?.run ?? null, isRunning);
   const samples = useAnswer<{ samples: Sample[] }>(
-    value === null ? null : "run/samples",
-    { run: value?.run ?? "" },
+    here === null ? null : "run/samples",
+    { run: here?.run ?? "" },
     { on: ({ type, subject }) => type === "run.sample" && subject === id.current },
   );
   if (value === null) {
@@ -49,26 +67,35 @@ export function RunView({ wanted }: { readonly wanted: string }) {
       </>
     );
   }
+  if (mesh !== null)
+    return (
+      <>
+        <MeshRunView
+          {...{ mesh, series }}
+          here={here}
+          samples={samples.value?.samples ?? here?.samples ?? []}
+          onChanged={status.refresh}
+        />
+        <RefusalNote refused={status.refused ?? refused} />
+      </>
+    );
+  if (here === null) return <Loading what="the run" />;
   return (
     <>
-      <RunHead status={value} series={series} onChanged={status.refresh} />
+      <RunHead status={here} series={series} onChanged={status.refresh} />
       <RefusalNote refused={status.refused ?? refused} />
-      <AlertList alerts={value.alerts ?? []} isOfRun={false} />
-      <RunReadings status={value} series={series} />
+      <AlertList alerts={here.alerts ?? []} isOfRun={false} />
+      <RunReadings status={here} series={series} />
       {!isRunning && series?.steps.step.length === 0 ? (
         <p class="panel empty">No step was taken, so there are no curves.</p>
       ) : (
-        <RunCharts name={value.name} series={series} />
+        <RunCharts name={here.name} series={series} />
       )}
       <div class="columns">
-        <PromptBox
-          run={value.run}
-          checkpoints={value.checkpoints}
-          isTask={value.manifest.data?.reference?.["task"] === "addition"}
-        />
-        <Samples samples={samples.value?.samples ?? value.samples ?? []} />
-        <Checkpoints checkpoints={value.checkpoints} />
-        <Records status={value} />
+        <PromptBox run={here.run} checkpoints={here.checkpoints} isTask={isAddition(here)} />
+        <Samples samples={samples.value?.samples ?? here.samples ?? []} />
+        <Checkpoints checkpoints={here.checkpoints} />
+        <Records status={here} />
       </div>
     </>
   );
@@ -144,7 +171,7 @@ function RunReadings(props: { readonly status: RunStatus; readonly series: Serie
   const steps = series?.steps;
   const evaluation = status.evaluations.at(-1);
   const exact = evaluation?.exactMatch;
-  const isTask = status.manifest.data?.reference?.["task"] === "addition";
+  const isTask = isAddition(status);
   const perStep = tokensPerStep(status.manifest);
   const step = Math.max(status.step, lastStepOf(series));
   return (

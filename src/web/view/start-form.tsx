@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
+import type { MeshStatus } from "../mesh-answers.ts";
 import type { ListedCommand } from "../protocol.ts";
 import { hashOf } from "../router.ts";
 import { type Field, fieldsOf, parseFields } from "../schema-fields.ts";
@@ -8,6 +9,9 @@ import { useAnswer } from "./use-answer.ts";
 
 /** What most people say; everything else the command takes is under "More settings". */
 const firstNames = ["size", "steps", "minutes", "seed", "name"];
+
+/** Members come and go while the form is open. */
+const meshKept = { on: ({ type }: { readonly type: string }) => type.startsWith("cluster.") };
 
 /**
  * Starts a run. Its fields are the parameters of `run/start` as the node declares them, so that a
@@ -56,8 +60,10 @@ function StartFields({ command }: { readonly command: ListedCommand }) {
   const [isStarting, setStarting] = useState(false);
   const files = fields.find(({ name }) => name === "files");
   const first = firstNames.flatMap((name) => fields.find((field) => field.name === name) ?? []);
-  const rest = fields.filter(({ name }) => name !== "files" && !firstNames.includes(name));
-  const set = (name: string, text: string) => setTexts({ ...texts, [name]: text });
+  const where = fields.find(({ name }) => name === "on");
+  const known = new Set(["files", "on", ...firstNames]);
+  const rest = fields.filter(({ name }) => !known.has(name));
+  const set = (name: string, text: string) => setTexts((old) => ({ ...old, [name]: text }));
 
   const start = async () => {
     const said = isTask ? { ...texts, files: "" } : texts;
@@ -104,6 +110,7 @@ function StartFields({ command }: { readonly command: ListedCommand }) {
           on this node
         </label>
       </fieldset>
+      {where && <Where chosen={texts["on"] ?? ""} onChoose={(text) => set("on", text)} />}
       {!isTask && files && show({ ...files, label: "files or folders, one path per line" })}
       <p class="muted">What is left empty, the node decides.</p>
       <div class="fields">{first.map(show)}</div>
@@ -116,6 +123,47 @@ function StartFields({ command }: { readonly command: ListedCommand }) {
         {isStarting ? "Starting…" : "Start"}
       </button>
     </form>
+  );
+}
+
+interface WhereProps {
+  /** Empty until something was chosen: the node decides. */
+  readonly chosen: string;
+  onChoose(text: string): void;
+}
+
+/** Whether all nodes of the mesh work on the run, or this one alone. A node alone has no choice. */
+function Where({ chosen, onChoose }: WhereProps) {
+  const mesh = useAnswer<Pick<MeshStatus, "memberCount">>("cluster/status", {}, meshKept);
+  const memberCount = mesh.value?.memberCount ?? 0;
+  const isShared = memberCount > 1;
+  useEffect(() => {
+    if (isShared && chosen === "") onChoose("mesh");
+    if (!isShared && mesh.value !== null && chosen !== "") onChoose("");
+  }, [isShared, mesh.value]);
+  if (!isShared) return null;
+  return (
+    <fieldset class="choices">
+      <legend>On</legend>
+      <label>
+        <input
+          type="radio"
+          name="on"
+          checked={chosen === "mesh"}
+          onChange={() => onChoose("mesh")}
+        />{" "}
+        the mesh: {memberCount} nodes
+      </label>
+      <label>
+        <input
+          type="radio"
+          name="on"
+          checked={chosen === "here"}
+          onChange={() => onChoose("here")}
+        />{" "}
+        this node
+      </label>
+    </fieldset>
   );
 }
 
