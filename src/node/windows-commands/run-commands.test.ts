@@ -90,7 +90,7 @@ describe("W-1 run start", () => {
     expect(document).toMatchObject({
       manifest: { batchSize: 5, size: "nano", schedule: { steps: 40 } },
       codec: { name: "top-k", decayPerMille: 950 },
-      outer: { kind: "nesterov", rate: 0.7, momentum: 0.9 },
+      outer: { kind: "sgd", rate: 1 },
     });
     expect(rows).toBeGreaterThan(10_000);
     expect(existsSync(folder)).toBe(false);
