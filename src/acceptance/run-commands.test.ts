@@ -1,231 +1,113 @@
-/** Runs that train in the daemon of the compiled executable: started, watched, killed, gone on with. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Outcome, runBinary, startBinary, TemporaryFolder } from "./binary.ts";
-import { doneOf, lastLine, slowModel, trainersOf, writeBook } from "./training.fixture.ts";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { minutes } from "./cluster-home.fixture.ts";
+import { eventually, Trainer, trainers } from "./windows.fixture.ts";
 
-const folder = new TemporaryFolder();
-let book: string;
-beforeAll(() => (book = writeBook(folder)));
+/** What a person types to begin, watch, pause and end a run of two daemons of the compiled program. */
+
+const members = [new Trainer("host"), new Trainer("guest")] as const;
+const [host, guest] = members;
+beforeAll(() => trainers(...members), 3 * minutes);
 afterAll(async () => {
-  for (const home of homes) await runBinary(["down", "--drain", "1s"], { home });
-  folder[Symbol.dispose]();
-});
+  for (const member of members) await member[Symbol.asyncDispose]();
+}, minutes);
 
-const timeoutMs = 120_000;
-const homes: string[] = [];
-const common = [
-  ...["--tokenizer", "char", "--evaluate-every", "25", "--seed", "5"],
-  ...["--checkpoint-every", "10", "--threads", "1", ...slowModel],
-];
-/** Long enough that a test always meets it at work. */
-const endless = ["--steps", "1000000", ...common];
-
-interface Up {
-  readonly home: string;
-  readonly pid: number;
-  readonly url: string;
-  readonly token: string;
-}
-
-async function up(name: string): Promise<Up> {
-  const home = folder.file(name);
-  if (!homes.includes(home)) homes.push(home);
-  const outcome = await runBinary(["up", "--detach", "--port", "0", "--json"], { home });
-  expect({ status: outcome.status, stderr: outcome.stderr }).toMatchObject({ status: 0 });
-  const { pid, url, page } = lastLine(outcome.stdout);
-  const token = new URL(String(page)).hash.replace("#token=", "");
-  return { home, pid: Number(pid), url: String(url), token };
-}
-
-const ask = async ({ home }: Pick<Up, "home">, ...words: string[]) =>
-  runBinary([...words, "--json", "--no-input"], { home });
-
-async function answer(of: Pick<Up, "home">, ...words: string[]) {
-  const outcome = await ask(of, ...words);
-  expect({ words, status: outcome.status, stderr: outcome.stderr }).toMatchObject({ status: 0 });
-  return lastLine(outcome.stdout);
-}
-
-const refusalOf = ({ status, stdout }: Outcome) => ({ status, code: lastLine(stdout)["code"] });
-
-/** Asks until the answer is as wanted; the test's time is the limit. */
-async function until<T>(question: () => Promise<T>, isIt: (answer: T) => boolean): Promise<T> {
-  for (;;) {
-    const found = await question();
-    if (isIt(found)) return found;
-  }
-}
-
-interface Entry {
-  readonly id: number;
+interface Line {
   readonly type: string;
-  readonly subject: string;
-  readonly body: Record<string, unknown>;
+  readonly code?: string;
+  readonly hint?: string;
+  readonly on?: string;
+  readonly state?: string;
+  readonly mesh?: {
+    readonly phase: string;
+    readonly acceptedSlots: number;
+    readonly slots: number;
+    readonly revision: number;
+    readonly participants: readonly { readonly node: string; readonly standing: string }[];
+    readonly loss: { readonly loss: number } | null;
+  } | null;
 }
 
-/** Follows the journal over HTTP from an id on, until an entry is as wanted; that one is the last. */
-async function follow(
-  { url, token }: Up,
-  after: number,
-  isLast: (entry: Entry) => boolean,
-): Promise<Entry[]> {
-  const ending = new AbortController();
-  const response = await fetch(`${url}/events?topic=run&after=${after}`, {
-    headers: { authorization: `Bearer ${token}`, accept: "text/event-stream" },
-    signal: ending.signal,
-  });
-  expect(response.status).toBe(200);
-  const entries: Entry[] = [];
-  let rest = "";
-  for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
-    const blocks = (rest + text).split("\n\n");
-    rest = blocks.pop()!;
-    for (const block of blocks) {
-      const data = /^data: ?(.*)$/m.exec(block)?.[1];
-      if (data === undefined) continue;
-      const entry = JSON.parse(data) as Entry;
-      entries.push(entry);
-      if (!isLast(entry)) continue;
-      ending.abort();
-      return entries;
-    }
-  }
-  throw new Error("the events ended before what was waited for");
-}
+const linesIn = (text: string): Line[] =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
 
-const killHard = (pid: number) => process.kill(pid, "SIGKILL");
-const isGone = (pid: number) => {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-};
+/** Long enough that it is met at work. */
+const long = ["--size", "nano", "--batch", "32", "--steps", "4000", "--window-steps", "4"];
 
-test(
-  "A-9 a run started in the daemon is watched by events, survives kill -9 of its trainer, and stops with a checkpoint",
-  async () => {
-    const daemon = await up("watched");
-    const started = await answer(daemon, "run", "start", book, "--name", "sea", ...endless);
-    expect(started).toMatchObject({ type: "result", name: "sea" });
-    const run = String(started["run"]);
-    const first = await follow(daemon, 0, ({ type }) => type === "run.checkpoint");
-    expect(first.every(({ subject }) => subject === run)).toBe(true);
-    expect(first.map(({ type }) => type)).toContain("run.steps");
+describe("W-1 W-12 the run commands", () => {
+  test(
+    "W-12 a manifest that init wrote begins a run, which is watched to its end and read on another member",
+    async () => {
+      writeFileSync(join(host.path, "book.txt"), "the sea and the long road home. ".repeat(400));
+      const manifest = join(host.path, "run.toml");
+      expect((await host.run("run", "init", manifest, "--size", "nano")).status).toBe(0);
+      expect(readFileSync(manifest, "utf8")).toContain('files = ["book.txt"]');
+      expect(await host.call("run", "init", manifest)).toMatchObject({
+        code: "run_manifest_exists",
+      });
+      const words = ["--steps", "24", "--window-steps", "6", "--tokenizer", "char"];
+      const begun = await host.run(
+        ...["run", "start", "--manifest", manifest, ...words, "--watch", "--json"],
+      );
+      expect({ status: begun.status, said: begun.stderr }).toEqual({ status: 0, said: "" });
+      const lines = linesIn(begun.stdout);
+      expect(lines[0]).toMatchObject({ type: "data" });
+      const sights = lines.filter(({ type }) => type === "run");
+      expect(sights.at(-1)!.mesh).toMatchObject({ phase: "completed", slots: 48 });
+      const progress = sights.map(({ mesh }) => mesh!.acceptedSlots);
+      expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+      expect(lines.at(-1)).toMatchObject({ type: "result", name: "book", on: "mesh" });
+      const seen = await eventually("the guest has it to its end", async () => {
+        const line = await guest.call<Line>("run", "status", "book");
+        return line.mesh?.phase === "completed" && line.mesh.loss !== null && line.mesh;
+      });
+      expect(seen.acceptedSlots).toBe(48);
+      expect(seen.participants).toHaveLength(2);
+      const { windows } = await guest.call<{
+        windows: { stage: string; acceptedSlots: number; parts: { outcome: string }[] }[];
+      }>("run", "windows", "book");
+      const counted = windows.reduce((sum, { acceptedSlots }) => sum + acceptedSlots, 0);
+      expect(counted).toBe(48);
+      expect(new Set(windows.map(({ stage }) => stage))).toEqual(new Set(["promoted"]));
+      for (const words of [
+        ["run", "status", "book"],
+        ["run", "windows"],
+        ["run", "list"],
+      ])
+        for (const line of (await guest.run(...words)).stdout.split("\n"))
+          expect({ line, isWide: [...line].length > 80 }).toEqual({ line, isWide: false });
+    },
+    10 * minutes,
+  );
 
-    killHard(trainersOf(daemon.home)[0]!);
-    // Resumed by id: nothing between the two connections is missed.
-    const second = await follow(daemon, first.at(-1)!.id, ({ type }) => type === "run.started");
-    expect(Number(second.at(-1)!.body["step"])).toBeGreaterThan(0);
-
-    expect(refusalOf(await ask(daemon, "run", "start", book, ...endless))).toEqual({
-      ...{ status: 11, code: "training_busy" },
-    });
-    expect(refusalOf(await ask(daemon, "train", book, ...endless))).toEqual({
-      ...{ status: 11, code: "training_busy" },
-    });
-    expect(await answer(daemon, "run", "stop")).toMatchObject({
-      name: "sea",
-      state: "interrupted",
-    });
-    expect(refusalOf(await ask(daemon, "run", "stop", "sea"))).toEqual({
-      ...{ status: 14, code: "run_not_running" },
-    });
-    const status = await answer(daemon, "run", "status", "sea");
-    const checkpoints = status["checkpoints"] as Record<string, unknown>[];
-    expect(checkpoints.at(-1)).toMatchObject({ step: status["step"], isKept: true });
-    expect(Number(checkpoints.at(-1)!["sizeBytes"])).toBeGreaterThan(1_000);
-    expect(checkpoints.at(-1)!["parent"]).toBe(checkpoints.at(-2)!["manifestDigest"]);
-    const series = await answer(daemon, "run", "series", "sea", "--points", "16");
-    expect(series["last"]).toBe(status["step"]);
-    const { split } = series["steps"] as { split: { gradient: number[] } };
-    expect(Math.min(...split.gradient)).toBeGreaterThan(0);
-    expect((await answer({ home: daemon.home }, "digest", "sea"))["step"]).toBe(status["step"]);
-  },
-  timeoutMs,
-);
-
-test(
-  "A-9 kill -9 of the daemon during a run: the next one goes on with it, and it ends in the same state",
-  async () => {
-    const short = [book, "--name", "r", "--steps", "150", ...common];
-    const whole = doneOf(await ask({ home: folder.file("whole") }, "train", ...short));
-    let daemon = await up("killed");
-    await answer(daemon, "run", "start", ...short);
-    await follow(
-      daemon,
-      0,
-      ({ type, body }) => type === "run.checkpoint" && Number(body["step"]) >= 30,
-    );
-    killHard(daemon.pid);
-    await until(async () => isGone(daemon.pid), Boolean);
-    daemon = await up("killed");
-    const run = await until(
-      () => answer(daemon, "run", "status", "r"),
-      ({ state }) => state === "completed",
-    );
-    const checkpoints = run["checkpoints"] as Record<string, unknown>[];
-    expect(checkpoints.at(-1)).toMatchObject({ step: 150, stateDigest: whole.digest });
-    const entries = await follow(daemon, 0, ({ body }) => body["state"] === "completed");
-    const starts = entries.filter(({ type }) => type === "run.started");
-    expect(starts.length).toBe(2);
-    expect(Number(starts[1]!.body["step"])).toBeGreaterThanOrEqual(30);
-  },
-  timeoutMs,
-);
-
-test(
-  "A-9 `train` at a terminal works in the daemon, streams, and its Ctrl-C stops the run for good",
-  async () => {
-    const daemon = await up("terminal");
-    const words = ["train", book, "--name", "t", ...endless, "--json", "--no-input"];
-    const terminal = await startBinary(words, daemon.home);
-    const output = terminal.stdout.text();
-    await follow(daemon, 0, ({ type }) => type === "run.checkpoint");
-    // Its trainer is the daemon's child, not the terminal's.
-    expect(trainersOf(daemon.home)).toHaveLength(1);
-    terminal.kill("SIGINT");
-    await terminal.exited;
-    expect(terminal.exitCode).toBe(130);
-    expect(await output).toContain('"type":"step"');
-    const status = await until(
-      () => answer(daemon, "run", "status", "t"),
-      ({ state }) => state === "interrupted",
-    );
-    expect((status["checkpoints"] as unknown[]).length).toBeGreaterThan(0);
-    killHard(daemon.pid);
-    await until(async () => isGone(daemon.pid), Boolean);
-    const next = await up("terminal");
-    expect((await answer(next, "run", "status", "t"))["state"]).toBe("interrupted");
-    expect(refusalOf(await ask(next, "run", "stop"))).toMatchObject({ code: "run_not_running" });
-  },
-  timeoutMs,
-);
-
-test(
-  "A-10 a run that becomes NaN is an alert of the node, and goes on nowhere",
-  async () => {
-    const daemon = await up("nan");
-    const wild = ["--learning-rate", "1e30", "--optimizer", "sgd", "--warmup", "0", "--clip", "0"];
-    await answer(daemon, "run", "start", book, "--name", "wild", ...endless, ...wild);
-    const entries = await follow(daemon, 0, ({ type }) => type === "run.alert");
-    expect(entries.at(-1)!.body).toMatchObject({ kind: "not_finite", severity: "critical" });
-    for (const words of [["status"], ["run", "status", "wild"]]) {
-      const { alerts } = await answer(daemon, ...words);
-      expect(alerts).toContainEqual(expect.objectContaining({ kind: "not_finite" }));
-    }
-    const listed = await answer(daemon, "runs");
-    expect(listed["runs"]).toMatchObject([{ name: "wild", state: "failed", task: "text" }]);
-  },
-  timeoutMs,
-);
-
-test("A-9 without a daemon, what needs one is refused and says how to get one", async () => {
-  const home = folder.file("alone");
-  for (const words of [
-    ["run", "start", book],
-    ["run", "stop"],
-  ])
-    expect(refusalOf(await ask({ home }, ...words))).toEqual({ status: 15, code: "daemon_absent" });
+  test(
+    "W-1 paused by one host, gone on with and ended by another, seen alike by both",
+    async () => {
+      const started = await host.call<Line>("run", "start", ...long, "--name", "long");
+      expect(started).toMatchObject({ on: "mesh" });
+      const phase = async (member: Trainer) =>
+        (await member.call<Line>("run", "status", "long")).mesh?.phase;
+      const revision = async () =>
+        (await guest.call<Line>("run", "status", "long")).mesh?.revision ?? 0;
+      await eventually("a revision", async () => (await revision()) > 0);
+      expect(await guest.call("run", "pause", "long")).toMatchObject({ on: "mesh" });
+      for (const member of members)
+        await eventually("it rests", async () => (await phase(member)) === "paused");
+      const rested = await revision();
+      await host.call("run", "resume", "long");
+      await eventually("it goes on", async () => (await revision()) > rested);
+      expect(await host.call("run", "stop")).toMatchObject({ state: "interrupted" });
+      await eventually("it is over", async () => (await phase(guest)) === "stopped");
+      expect(await host.call("run", "resume", "long")).toMatchObject({ code: "run_over" });
+      const kept = await revision();
+      expect(kept).toBeGreaterThan(rested);
+      const sampled = await host.run("sample", "long", "--prompt", "1+1=", "--tokens", "4");
+      expect(sampled.status).toBe(0);
+    },
+    10 * minutes,
+  );
 });
