@@ -83,7 +83,7 @@ describe("W-11 the evidence of a run on three nodes", () => {
     const cut = (bytes: Buffer) => bytes.subarray(0, bytes.lastIndexOf(10, bytes.length - 2) + 1);
     expect(cut(one!).equals(cut(three!))).toBe(true);
     expect(one!.equals(three!)).toBe(false);
-    expect((await verify(bundles[1])).last).toMatchObject({ isValid: true, digest });
+    expect((await verify(bundles[1])).last).toMatchObject({ of: "bundle", isValid: true, digest });
   });
 
   test("W-11 a flipped byte anywhere is caught, status 13, and the place is named", async () => {
@@ -118,6 +118,13 @@ describe("W-11 the evidence of a run on three nodes", () => {
       ]);
     }
     expect((await verify(folder.file("nowhere"))).status).toBe(10);
+  });
+
+  test("W-11 a node that took part verifies what it holds itself, and a name of nothing is refused", async () => {
+    const held = await members[1].json("verify", "tale");
+    expect(held).toMatchObject({ of: "run", isValid: true, digest });
+    expect(held["receipt"]).toMatch(/^[0-9a-f]{64}$/);
+    expect(await members[1].json("verify", "nothing")).toMatchObject({ code: "not_found" });
   });
 
   test("W-11 the export stands in the node's own chain of receipts", async () => {

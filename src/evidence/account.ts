@@ -1,8 +1,10 @@
 import type { VerifiedBundle } from "./verify-bundle.ts";
-import type { Verified } from "./verify.command.ts";
+import type { VerifiedBundleFigures } from "./verified.ts";
 
 /** What a verified bundle proves and what it does not, in figures and in words. */
-export function account(verified: VerifiedBundle): Omit<Verified, "isValid" | "file" | "seed"> {
+export function account(
+  verified: VerifiedBundle,
+): Omit<VerifiedBundleFigures, "of" | "isValid" | "file" | "seed"> {
   const { contents, facts, numbers, backend } = verified;
   const { bundle, header } = contents;
   const { run, spec } = facts;

@@ -162,7 +162,8 @@ test("I-6 a node whose key is rotated in the middle of a run has said all of it"
   const bytes = await bundleBytes({ ...source, members: withHistory([receipt]) }, exporter);
   expect((await check(bytes)).facts.run.chain).toBe(mesh.run.chain);
   const short = await bundleBytes({ ...source, members: withHistory([]) }, exporter);
-  await expect(check(short)).rejects.toThrow("no key of that node signed it");
+  const refusal = (await check(short).catch((error: unknown) => error)) as Refusal;
+  expect(refusal.message).toContain("no key of that node signed it");
 });
 
 test("W-11 an event left out, moved or told twice breaks the chain where it was", async () => {

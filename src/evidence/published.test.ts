@@ -147,7 +147,7 @@ function checkEvents(header: Json, keys: Map<string, string>, events: readonly T
       must(author === command.node && author === content["node"], `author of record ${at + 1}`);
       must(isSigned(keys.get(author)!, { ...type, ...content }, signature!), `record ${at + 1}`);
       must(content["previous"] === (latest.get(author) ?? null), `order of ${author}`);
-      must(content["anchor"] === null || chains.has(content["anchor"]!), `anchor of ${at + 1}`);
+      must(content["anchor"] === null || chains.has(content["anchor"]), `anchor of ${at + 1}`);
       latest.set(author, digest(canonical({ ...type, ...command.statement })));
     }
     chain = digest(canonical({ author, chain, command, decided, term, timeMs }));
@@ -168,7 +168,7 @@ function checkRules(header: Json, events: readonly Told[], artifacts: ReadonlySe
   let stated = new Map<string, string>();
   for (const { author, command, decided } of events) {
     if (command.kind === "window-opened") {
-      ({ tasks } = decided as never as { tasks: typeof tasks });
+      tasks = decided["tasks"]!;
       [judged, stated] = [new Map(), new Map()];
     }
     draws = (decided["draws"] as typeof draws | undefined) ?? draws;

@@ -1,46 +1,27 @@
 import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
-import type { CommandContext } from "#src/command/define.ts";
+import type { CommandContext, Screen } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { isaParameter, threadsParameter } from "#src/train/parameter-entries.ts";
 import type { NumbersProgress } from "./check-numbers.ts";
+import { verifiedSchema, type VerifiedBundleFigures, type VerifiedRun } from "./verified.ts";
 import type { VerifiedBundle } from "./verify-bundle.ts";
 
 /** Segments computed again at once; `--full` computes all. */
 const replayMaximum = 10_000;
 const budgetDefault = 20_000;
 
-const count = v.number();
-const segmentSchema = v.strictObject({ window: count, worker: v.string(), segment: count });
-
-export const verifiedSchema = v.strictObject({
-  isValid: v.literal(true),
-  ...{ file: v.string(), sizeBytes: count, parts: count },
-  /** Who exported it. */
-  author: v.string(),
-  ...{ mesh: v.string(), run: v.string(), name: v.string(), phase: v.string(), chain: v.string() },
-  ...{ records: count, statements: count, nodes: count, windows: count },
-  /** So many nodes vouched for the events up to that one. */
-  ...{ vouchers: count, vouchedRecords: count },
-  ...{ slots: count, acceptedSlots: count, tokens: count },
-  ...{ verdicts: count, rejections: count, judgedSegments: count, missing: count },
-  /** The last revision: number, digest, and whether its files are in the bundle. */
-  ...{ revision: count, digest: v.string(), hasRevision: v.boolean() },
-  /** What was computed again, of how many segments, how many of which were within the budget. */
-  replayed: v.array(segmentSchema),
-  ...{ segments: count, reachable: count, recomputedSteps: count },
-  ...{ seed: v.string(), backend: v.string() },
-  ...{ proven: v.array(v.string()), unproven: v.array(v.string()) },
-});
-export type Verified = v.InferOutput<typeof verifiedSchema>;
-
 defineCommand({
   name: "verify",
-  summary: "Verify the evidence of a run, offline; with --replay compute segments again.",
+  summary: "Verify the evidence of a run, offline; with --replay compute segments of it again.",
   access: "owner",
   flow: "proof",
   parameters: v.strictObject({
-    bundle: v.pipe(v.string(), v.nonEmpty(), v.description("what `run evidence` wrote")),
+    bundle: v.pipe(
+      v.string(),
+      v.nonEmpty(),
+      v.description("what `run evidence` wrote, or a run of this home"),
+    ),
     replay: v.optional(
       v.pipe(
         v.number(),
@@ -54,9 +35,7 @@ defineCommand({
     full: v.optional(v.pipe(v.boolean(), v.description("compute every segment again")), false),
     seed: v.optional(
       v.pipe(
-        v.union([v.string(), v.number()]),
-        v.transform(String),
-        v.maxLength(64),
+        v.union([v.pipe(v.string(), v.maxLength(64)), v.number()]),
         v.description("draws the same segments again; without it, others each time"),
       ),
     ),
@@ -76,13 +55,24 @@ defineCommand({
   paths: ["bundle"],
   result: verifiedSchema,
   computes: true,
-  examples: ["psionic verify book.evidence", "psionic verify book.evidence --replay 3"],
-  async run({ bundle, replay, full, seed, steps, threads, isa }, context): Promise<Verified> {
+  examples: [
+    "psionic verify book.evidence",
+    "psionic verify book.evidence --replay 3",
+    "psionic verify latest",
+  ],
+  async run(
+    { bundle, replay, full, seed, steps, threads, isa },
+    context,
+  ): Promise<VerifiedBundleFigures | VerifiedRun> {
     const { services } = context;
+    const file = resolve(bundle);
+    if ((await services.disk.stat(file)) === null) {
+      const { verifyRun } = await import("./verify-run.ts");
+      return verifyRun(file, services);
+    }
     const { verifyBundle } = await import("./verify-bundle.ts");
     const { openBackend } = await import("#src/train/open-backend.ts");
-    const file = resolve(bundle);
-    const drawn = seed ?? services.random.bytes(8).toHex();
+    const drawn = String(seed ?? services.random.bytes(8).toHex());
     const directory = join(services.home.root, `.verify-${services.random.bytes(8).toHex()}`);
     const wish = { count: full ? null : replay, seed: drawn, budgetSteps: steps };
     const verified = await verifyBundle(file, wish, {
@@ -94,7 +84,7 @@ defineCommand({
       ...telling(context),
     });
     const { account } = await import("./account.ts");
-    return { isValid: true, file, seed: drawn, ...account(verified) };
+    return { of: "bundle", isValid: true, file, seed: drawn, ...account(verified) };
   },
   view: (screen) => ({
     event({ type, window, of, worker, segment }) {
@@ -106,6 +96,7 @@ defineCommand({
     },
     result(verified) {
       screen.draw([]);
+      if (verified.of === "run") return showRun(screen, verified);
       for (const line of tableOf(verified)) screen.print(line);
       for (const each of verified.proven) screen.note(`proven: ${each}`);
       for (const each of verified.unproven) screen.note(`not proven: ${each}`);
@@ -129,7 +120,13 @@ function telling({ emit }: CommandContext) {
   };
 }
 
-function tableOf(it: Verified): string[] {
+function showRun(screen: Screen, { name, step, digest, receipt, receipts }: VerifiedRun): void {
+  screen.print(`${name} after step ${step} holds, as do ${receipts} receipts of this node`);
+  screen.print(`state digest: ${digest}`);
+  screen.note(receipt === null ? "no receipt names this state" : `receipt ${receipt} names it`);
+}
+
+function tableOf(it: VerifiedBundleFigures): string[] {
   const rows: readonly (readonly [string, string])[] = [
     ["run", `${it.name} (${it.run}), ${it.phase}`],
     ["file", `${basename(it.file)}, ${it.sizeBytes} bytes in ${it.parts} parts, by ${it.author}`],
