@@ -48,6 +48,11 @@ function unprovenOf({ contents, facts, numbers }: VerifiedBundle): string[] {
   return [
     "when things happened, and who was ready besides those who were given work",
     "where the run's data came from, and the losses that nodes stated",
+    ...(facts.leanPromotions > 0
+      ? [
+          `that nobody else could have stated the ${facts.leanPromotions} revisions that fewer nodes than the quorum of ${facts.spec.quorum} stated`,
+        ]
+      : []),
     ...(beyond > 0
       ? [`no quorum vouched yet for the last ${beyond} events beside what is signed in them`]
       : []),

@@ -141,6 +141,38 @@ test("W-11 validators drawn again hold as they were drawn", async () => {
   expect(facts.run.chain).toBe(mesh.run.chain);
 });
 
+test("W-10 where fewer than the quorum are there, what they state holds, and it is told", async () => {
+  const ready = (window: number, nodes: readonly string[]) =>
+    window === 2 ? nodes.slice(1) : nodes;
+  const { mesh, shelf } = await played({ ready }, { ...toySpec, quorum: 3 });
+  const { facts } = await check(await bundleBytes(sourceOf(mesh, shelf), exporterOf(mesh)));
+  expect(facts).toMatchObject({ leanPromotions: 1, run: { chain: mesh.run.chain } });
+});
+
+test("W-11 whoever of the validators is gone, a second draw is understood", async () => {
+  for (let gone = 0; gone < 16; gone++) {
+    const [mesh, shelf] = [new MiniMesh(4), new MemoryShelf()];
+    const document = shelf.add({ "run.json": "{}" });
+    let redraws = 0;
+    const submit = mesh.submit.bind(mesh);
+    mesh.submit = (author, command) => {
+      submit(author, command);
+      if (command.kind !== "window-sealed" || mesh.run.windowCount !== 1) return;
+      for (const [place, node] of mesh.nodes.entries())
+        if ((gone >> place) & 1) mesh.ready.delete(node);
+      const fence = { term: 1, index: 1, authority: "0".repeat(64) };
+      const again = { run: command.run, window: command.window, seed: digestJson(gone), fence };
+      for (; redraws < 2 && mesh.run.window?.stage === "sealed"; redraws++)
+        submit(author, { kind: "validators-redrawn", ...again });
+    };
+    const spec = { ...toySpec, validators: 2, participants: 4 };
+    await playRun(mesh, new ToyNumbers(shelf), { spec, document }, { windows: 2 });
+    expect(redraws).toBeGreaterThan(0);
+    const { facts } = await check(await bundleBytes(sourceOf(mesh, shelf), exporterOf(mesh)));
+    expect([gone, facts.run.chain]).toEqual([gone, mesh.run.chain]);
+  }
+});
+
 test("I-6 a node whose key is rotated in the middle of a run has said all of it", async () => {
   const [mesh, shelf] = [new MiniMesh(3), new MemoryShelf()];
   const { nodeId, log, key } = memoryNode(1);

@@ -32,7 +32,7 @@ export class RecordChecker {
   readonly #places = new Map<Digest, number>();
   readonly #vouched = new Map<string, number>();
   readonly #windows: WindowFacts[] = [];
-  readonly #tally = { statements: 0, verdicts: 0, replays: 0, rejections: 0 };
+  readonly #tally = { statements: 0, verdicts: 0, replays: 0, rejections: 0, leanPromotions: 0 };
   #seedDigest: Digest | null = null;
 
   constructor(
@@ -162,6 +162,9 @@ export class RecordChecker {
     if (before === null) return;
     const ended = endedWindow(before, after, this.#notes);
     if (ended !== null) this.#windows.push(ended);
+    const holders = after.workers.filter(({ revision }) => revision === after.revision.number);
+    const isPromotion = after.revision.number > before.revision.number;
+    if (isPromotion && holders.length < after.spec.quorum) this.#tally.leanPromotions++;
     if (after.windowCount > before.windowCount)
       this.#notes = { privates: privatesOf(after), judged: [] };
   }

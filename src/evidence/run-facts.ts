@@ -43,6 +43,8 @@ export interface RunFacts {
   /** So many nodes vouched with their signatures for the events up to that one, counted from 1. */
   readonly vouchers: number;
   readonly vouchedRecords: number;
+  /** Promotions by fewer nodes than the quorum, where nobody else was there. */
+  readonly leanPromotions: number;
   /** Digest of revision 0 as the first worker said it; null where nobody did. */
   readonly seedDigest: Digest | null;
 }
