@@ -8,7 +8,7 @@ defineCommand({
   name: "run/records",
   summary: "Events of a run of the mesh as this node recorded them.",
   access: "member",
-  flow: "evidence",
+  flow: "proof",
   place: "daemon",
   parameters: v.strictObject({
     run: v.pipe(shapes.run, v.description("the run's id")),

@@ -8,7 +8,7 @@ defineCommand({
   name: "run/state",
   summary: "The state that was drawn of this node's work, for who is to compute on from it.",
   access: "member",
-  flow: "cluster",
+  flow: "peer",
   place: "daemon",
   parameters: v.strictObject({
     run: v.pipe(shapes.run, v.description("the run's id")),
