@@ -6,7 +6,7 @@ defineCommand({
   name: "identity/history",
   summary: "This node's keys, first to present, with the receipts that lead from each to the next.",
   access: "member",
-  flow: "evidence",
+  flow: "peer",
   parameters: v.strictObject({}),
   result: v.strictObject({
     nodeId: v.string(),
