@@ -12,7 +12,6 @@ import {
   fixtureSeries,
   fixtureStatusOf,
 } from "#src/web/window.fixture.ts";
-import { TemporaryFolder } from "./binary.ts";
 import {
   eventually,
   launchBrowser,
@@ -31,18 +30,23 @@ const address = "#/run/shared";
 
 const heading = (page: Page, name: string) =>
   page.getByRole("heading", { name, level: 1, exact: true });
+/** Keeps a picture where somebody wants to look at it: it takes longer than the test. */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env["PSIONIC_SCREENSHOTS"];
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+}
+
 const panel = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 
 describe.skipIf(maySkipBrowser())(
   `a run of the mesh on the page${reason === null ? "" : ` (skipped: ${reason})`}`,
   () => {
     const home = new DaemonHome("host");
-    const pictures = new TemporaryFolder();
-    const folder = process.env["PSIONIC_SCREENSHOTS"] ?? pictures.path;
     let browser: Browser;
 
     beforeAll(async () => {
-      mkdirSync(folder, { recursive: true });
       browser = await launchBrowser();
       await home.up();
     }, timeoutMs);
@@ -50,7 +54,6 @@ describe.skipIf(maySkipBrowser())(
     afterAll(async () => {
       await browser?.close();
       await home[Symbol.asyncDispose]();
-      pictures[Symbol.dispose]();
     }, timeoutMs);
 
     /** What the page is answered in the place of the daemon, which has no such run; it may change while it looks. */
@@ -114,8 +117,7 @@ describe.skipIf(maySkipBrowser())(
           await heading(page, "shared").waitFor();
           await isShown();
           await window.drawn();
-          const path = join(folder, `mesh-run-${name}-${size}-${scheme}.png`);
-          await page.screenshot({ path, fullPage: true });
+          await picture(page, `mesh-run-${name}-${size}-${scheme}`);
           await window.isInOrder(name);
           await window.show("#/nowhere");
         };
@@ -327,8 +329,7 @@ describe.skipIf(maySkipBrowser())(
           (isChecked) => expect(isChecked).toBe(true),
         );
         await window.isInOrder();
-        const path = join(folder, "mesh-start-desktop-light.png");
-        await page.screenshot({ path, fullPage: true });
+        await picture(page, "mesh-start-desktop-light");
         await page.getByRole("button", { name: "Start", exact: true }).click();
         await heading(page, "shared").waitFor();
         await page.goBack();

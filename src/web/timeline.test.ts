@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { marksBetween } from "./chart-model.ts";
 import { fixtureIds } from "./mesh.fixture.ts";
-import { columnMaximum, marksOf, rowMaximum, timelineOf, windowColumns } from "./timeline.ts";
+import {
+  columnMaximum,
+  heldOutOver,
+  marksOf,
+  rowMaximum,
+  timelineOf,
+  windowColumns,
+} from "./timeline.ts";
 import type { WindowPart } from "./window-answers.ts";
 import { fixtureEvents, fixtureMesh, fixtureWindows } from "./window.fixture.ts";
 
@@ -70,6 +77,26 @@ describe("the picture of windows", () => {
     const { names, values } = windowColumns(fixtureWindows);
     expect(new Set(values.map(({ length }) => length))).toEqual(new Set([21]));
     expect(values[names.indexOf("missed")]!.slice(13, 16)).toEqual([0, 3, 0]);
+  });
+});
+
+describe("held-out losses of revisions", () => {
+  test("W-12 they stand where the schedule was when the revision was made", () => {
+    const measured = { step: [0, 1, 2], loss: [5.5, 5.2, 4.9] };
+    const all = heldOutOver(fixtureWindows, measured, run);
+    // Revision 0 is the node's own; the others come with their windows: 112 slots of 4000 are 44 of 1600 steps.
+    expect(all.step.slice(0, 2)).toEqual([0, 44]);
+    expect(all.loss.slice(0, 2)).toEqual([5.5, fixtureWindows[0]!.loss]);
+    expect(all.step.length).toBe(20);
+    expect(all.step).toEqual(all.step.toSorted((a, b) => a - b));
+  });
+
+  test("what is older than the windows is spread over what went before them", () => {
+    const late = fixtureWindows.slice(4);
+    const all = heldOutOver(late, { step: [0, 2, 4, 5], loss: [5, 4, 3, 2] }, run);
+    expect(all.step.slice(0, 3)).toEqual([0, 80, 160]);
+    expect(all.loss.slice(0, 4)).toEqual([5, 4, 3, late[0]!.loss]);
+    expect(heldOutOver([], { step: [0], loss: [5] }, run)).toEqual({ step: [0], loss: [5] });
   });
 });
 

@@ -1,5 +1,6 @@
 import type { ChartMark } from "./chart-model.ts";
 import type { Columns } from "./csv.ts";
+import type { Values } from "./curve.ts";
 import { formatBytes, formatCount, formatDuration, formatFigure } from "./format.ts";
 import type { MeshRun, RunHappening, ShownWindow, WindowPart } from "./window-answers.ts";
 import { happeningText, markOf, outcomeOf, partText, plain, stageText } from "./window-words.ts";
@@ -138,6 +139,31 @@ export function marksOf(
     letter: markOf(event),
     words: happeningText(event),
   }));
+}
+
+/**
+ * Held-out losses of revisions over the schedule's steps. Windows know where their revisions stand; revisions from
+ * before them are spread evenly over what went before.
+ */
+export function heldOutOver(
+  windows: readonly ShownWindow[],
+  measured: { readonly step: readonly number[]; readonly loss: Values },
+  { slots, scheduleSteps }: Pick<MeshRun, "slots" | "scheduleSteps">,
+): { readonly step: readonly number[]; readonly loss: Values } {
+  const at = (progress: number) => Math.floor((progress / slots) * scheduleSteps);
+  const first = windows[0];
+  const older = measured.step
+    .map((revision, index) => ({ revision, loss: measured.loss[index] ?? null }))
+    .filter(({ revision }) => revision <= (first?.revision ?? 0))
+    .map(({ revision, loss }) => {
+      const share = first === undefined || first.revision === 0 ? 0 : revision / first.revision;
+      return { step: at((first?.progress ?? 0) * share), loss };
+    });
+  const newer = windows
+    .filter(({ loss }) => loss !== null)
+    .map(({ progress, acceptedSlots, loss }) => ({ step: at(progress + acceptedSlots), loss }));
+  const all = [...older, ...newer];
+  return { step: all.map(({ step }) => step), loss: all.map(({ loss }) => loss) };
 }
 
 /** The figures of windows as columns, for the CSV file. */

@@ -183,7 +183,7 @@ export function fixtureStatusOf(mesh: MeshRun): RunStatus {
   };
 }
 
-/** Curves over the steps of the schedule: this node's own steps, and what was held out after each revision. */
+/** Its curves as a node has them: its own steps are those of the schedule, what was measured is of revisions. */
 export function fixtureSeries() {
   const count = 180;
   const step = Array.from({ length: count }, (_, index) => Math.round(((index + 1) * 760) / count));
@@ -208,7 +208,7 @@ export function fixtureSeries() {
       split,
     },
     evaluations: {
-      step: ended.map((_, index) => 40 * (index + 1)),
+      step: ended.map((_, index) => index + 1),
       loss: ended.map(({ loss }) => loss!),
       bitsPerByte: ended.map(() => null),
       exactMatch: ended.map(() => 0),

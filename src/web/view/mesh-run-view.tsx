@@ -3,7 +3,7 @@ import { csvName, csvText } from "../csv.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent } from "../format.ts";
 import { isAddition, type RunStatus, type Sample } from "../protocol.ts";
 import type { Series } from "../series.ts";
-import { marksOf, timelineOf, windowColumns } from "../timeline.ts";
+import { heldOutOver, marksOf, timelineOf, windowColumns } from "../timeline.ts";
 import type { MeshRun, RunHappening, ShownWindow, WindowsAnswer } from "../window-answers.ts";
 import { isMeshRunOver, savingText } from "../window-words.ts";
 import { download } from "./chart.tsx";
@@ -49,6 +49,12 @@ export function MeshRunView({ here, mesh, series, samples, onChanged }: MeshRunV
     () => marksOf(events, { slots, scheduleSteps }),
     [events, slots, scheduleSteps],
   );
+  // This node's own steps are of the schedule, what was measured is of revisions.
+  const curves = useMemo(() => {
+    if (series === null) return null;
+    const heldOut = heldOutOver(windows, series.evaluations, { slots, scheduleSteps });
+    return { ...series, evaluations: { ...series.evaluations, ...heldOut } };
+  }, [series, windows, slots, scheduleSteps]);
   return (
     <>
       <MeshRunHead {...{ mesh, onChanged }} />
@@ -59,7 +65,7 @@ export function MeshRunView({ here, mesh, series, samples, onChanged }: MeshRunV
       <Windows {...{ mesh, windows, events }} isLoading={answer.value === null} />
       <ParticipantTable mesh={mesh} />
       <RunEvents events={events} />
-      {here !== null && <RunCharts {...{ name, series, marks }} />}
+      {here !== null && <RunCharts {...{ name, marks }} series={curves} />}
       <div class="columns">
         {here === null ? (
           <section class="panel" aria-labelledby="absent-title">
@@ -70,10 +76,15 @@ export function MeshRunView({ here, mesh, series, samples, onChanged }: MeshRunV
             </p>
           </section>
         ) : (
-          <PromptBox run={run} checkpoints={here.checkpoints} isTask={isAddition(here)} />
+          <PromptBox
+            run={run}
+            checkpoints={here.checkpoints}
+            place="revision"
+            isTask={isAddition(here)}
+          />
         )}
         {here !== null && <Samples samples={samples} />}
-        {here !== null && <Checkpoints checkpoints={here.checkpoints} />}
+        {here !== null && <Checkpoints checkpoints={here.checkpoints} place="revision" />}
         <Agreement mesh={mesh} />
         {here !== null && <Records status={here} />}
       </div>

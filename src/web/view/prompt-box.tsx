@@ -2,18 +2,20 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Checkpoint } from "../protocol.ts";
 import { asRefused, type Refused, stream, wasCancelled } from "./node-client.ts";
 import { RefusalNote } from "./pieces.tsx";
+import type { CheckpointPlace } from "./run-records.tsx";
 
 interface PromptBoxProps {
   readonly run: string;
   readonly checkpoints: readonly Checkpoint[];
   readonly isTask: boolean;
+  readonly place?: CheckpointPlace;
 }
 
 /** The page keeps at most this much of what a model writes. */
 const textMaximum = 200_000;
 
 /** Lets a checkpoint of the run go on with a text, word by word as it comes. */
-export function PromptBox({ run, checkpoints, isTask }: PromptBoxProps) {
+export function PromptBox({ run, checkpoints, isTask, place = "step" }: PromptBoxProps) {
   const [prompt, setPrompt] = useState(isTask ? "1234+5678=" : "");
   const [step, setStep] = useState("");
   const [tokens, setTokens] = useState(isTask ? 8 : 200);
@@ -45,7 +47,7 @@ export function PromptBox({ run, checkpoints, isTask }: PromptBoxProps) {
         "sample",
         parameters,
         (event) => {
-          if (event["type"] === "model") setNote(`after step ${String(event["step"])}`);
+          if (event["type"] === "model") setNote(`after ${place} ${String(event["step"])}`);
           if (event["type"] !== "token") return;
           setText((before) => (before + String(event["text"])).slice(0, textMaximum));
         },
@@ -53,7 +55,7 @@ export function PromptBox({ run, checkpoints, isTask }: PromptBoxProps) {
       );
       setNote(
         `${result.tokens ?? 0} tokens, ${Math.round(result.tokensPerSecond ?? 0)} tokens/s, ` +
-          `after step ${result.step ?? "?"}`,
+          `after ${place} ${result.step ?? "?"}`,
       );
     } catch (error) {
       if (wasCancelled(error)) setNote("cancelled");
@@ -98,7 +100,7 @@ export function PromptBox({ run, checkpoints, isTask }: PromptBoxProps) {
                 <option value="">newest</option>
                 {kept.map((checkpoint) => (
                   <option key={checkpoint.step} value={checkpoint.step}>
-                    step {checkpoint.step}
+                    {place} {checkpoint.step}
                     {checkpoint.isBest ? ", best" : ""}
                   </option>
                 ))}

@@ -40,10 +40,20 @@ export function Samples({ samples }: { readonly samples: readonly Sample[] }) {
   );
 }
 
-const checkpointColumns = [figures("Step"), "State", "Came from", figures("Size"), "Kept"];
+/** What checkpoints are counted by: steps of one machine, revisions of a mesh. */
+export type CheckpointPlace = "step" | "revision";
+
+const checkpointColumns = (place: CheckpointPlace) => [
+  ...[figures(place === "step" ? "Step" : "Revision"), "State", "Came from"],
+  ...[figures("Size"), "Kept"],
+];
 
 /** Checkpoints with what each came from: the digest of the one before. */
-export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Checkpoint[] }) {
+export function Checkpoints(props: {
+  readonly checkpoints: readonly Checkpoint[];
+  readonly place?: CheckpointPlace;
+}) {
+  const { checkpoints, place = "step" } = props;
   const newest = checkpoints.toReversed();
   const stepOf = new Map(checkpoints.map(({ manifestDigest, step }) => [manifestDigest, step]));
   return (
@@ -52,7 +62,7 @@ export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Ch
       {newest.length === 0 ? (
         <p class="empty">None yet. The run writes them as it goes, and one when it is stopped.</p>
       ) : (
-        <Table label="Checkpoints, newest first" columns={checkpointColumns} isShort>
+        <Table label="Checkpoints, newest first" columns={checkpointColumns(place)} isShort>
           {newest.map(({ step, stateDigest, manifestDigest, parent, sizeBytes, ...mark }) => (
             <tr key={`${step} ${manifestDigest}`}>
               <th scope="row" class="number">
@@ -66,7 +76,7 @@ export function Checkpoints({ checkpoints }: { readonly checkpoints: readonly Ch
                   missing
                 ) : parent ? (
                   stepOf.has(parent) ? (
-                    `step ${formatCount(stepOf.get(parent))}`
+                    `${place} ${formatCount(stepOf.get(parent))}`
                   ) : (
                     <code title={parent}>{formatDigest(parent)}</code>
                   )
