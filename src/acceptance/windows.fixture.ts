@@ -102,3 +102,10 @@ export async function completed(run: string, ...members: readonly Trainer[]): Pr
 export function promotions(records: readonly RunRecord[]): number {
   return records.filter(({ decided }) => typeof decided["past"] === "object").length;
 }
+
+/** What nodes stated, in order. */
+export function saidOf(records: readonly RunRecord[]): readonly Record<string, unknown>[] {
+  return records.flatMap(({ command }) =>
+    command.statement === undefined ? [] : [command.statement.said],
+  );
+}

@@ -2,7 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { kill, minutes } from "./cluster-home.fixture.ts";
 import { lives, until } from "./daemon.fixture.ts";
-import { begin, completed, eventually, promotions, Trainer, trainers } from "./windows.fixture.ts";
+import { runBinary } from "./binary.ts";
+import {
+  begin,
+  completed,
+  eventually,
+  promotions,
+  saidOf,
+  Trainer,
+  trainers,
+} from "./windows.fixture.ts";
 
 /** Three daemons of the compiled program that train one model over the loopback. */
 
@@ -44,10 +53,9 @@ describe("W-1 runs of a mesh", () => {
       undisturbed = await completed(run, ...members);
       const records = await one.records(run);
       expect(promotions(records)).toBe(4);
-      const said = records.flatMap(({ command }) => command.statement?.said ?? []);
-      const verdicts = said.filter(({ saying }) => saying === "verdict");
-      expect(verdicts.length).toBeGreaterThanOrEqual(12);
-      expect(verdicts.every(({ verdict }) => verdict === "accepted")).toBe(true);
+      const judged = saidOf(records).filter(({ saying }) => saying === "verdict");
+      expect(judged.length).toBeGreaterThanOrEqual(12);
+      expect(new Set(judged.map(({ verdict }) => verdict))).toEqual(new Set(["accepted"]));
       for (const member of members) {
         const sampled = await member.run("sample", "quiet", "--prompt", "1+1=", "--tokens", "4");
         expect(sampled.status).toBe(0);
@@ -92,6 +100,37 @@ describe("W-1 runs of a mesh", () => {
       expect(opened.every(({ decided }) => (decided["tasks"] as unknown[]).length === 3)).toBe(
         true,
       );
+    },
+    10 * minutes,
+  );
+
+  test(
+    "W-8 a node that lies about its work is found out, is out of the run, and says so in its log",
+    async () => {
+      await kill(three);
+      const environment = { PSIONIC_SABOTAGE: "commitments:lie-about-my-work" };
+      await runBinary(["up", ...again], { home: three.path, environment });
+      await until("all see each other", async () => one.sees(3));
+      const run = await begin(one, ...words, "--replay", "1", "--name", "lied");
+      // A machine that works for its mesh trains nothing else beside it.
+      await eventually("window 1", async () => (await one.records(run)).length > 4);
+      const busy = await two.run("run", "start", "--on", "here", "--json");
+      expect(busy.stdout + busy.stderr).toContain("training_busy");
+      await completed(run, one, two);
+      const { node } = (await three.status()).node;
+      const records = await one.records(run);
+      const against = saidOf(records).filter(
+        ({ saying, worker }) => saying === "verdict" && worker === node,
+      );
+      expect(against.length).toBeGreaterThan(0);
+      expect(against.every(({ verdict }) => verdict === "rejected")).toBe(true);
+      // The liar judges too, and honestly; nobody honest is rejected.
+      const honest = saidOf(records).filter(
+        ({ saying, worker }) => saying === "verdict" && worker !== node,
+      );
+      expect(new Set(honest.map(({ verdict }) => verdict))).toEqual(new Set(["accepted"]));
+      expect(three.log()).toContain("THIS NODE LIES");
+      expect(one.log()).not.toContain("THIS NODE LIES");
     },
     10 * minutes,
   );

@@ -21,6 +21,7 @@ import { placesOf } from "../cluster/places.ts";
 import { ClusterRuntime } from "../cluster/runtime.ts";
 import { RunEngine } from "../windows/run-engine.ts";
 import { MeshRuns } from "../windows/run-service.ts";
+import { windowFamilies } from "../windows/window-metrics.ts";
 import { birthOf } from "./birth.ts";
 import { CommandChildren } from "./command-children.ts";
 import type { DaemonControl, JoinLine } from "./control.ts";
@@ -344,6 +345,7 @@ export class Daemon implements DaemonControl {
       collectMetrics: async () => [
         ...nodeFamilies(services, { epoch: this.epoch, startedMs: this.file.startedMs }),
         ...(this.#cluster?.isOpen === true ? clusterFamilies(this.#cluster) : []),
+        ...(this.#meshRuns === null ? [] : windowFamilies(this.#meshRuns.engine)),
       ],
       answerPeer: peerAnswers({ registry: options.registry, services, isolate }),
     };

@@ -6,7 +6,7 @@ import type { ReceiptLog } from "#src/receipt/receipt-log.ts";
 import type { Row, Store } from "#src/port/store.ts";
 import type { RunCommand } from "#src/window/event.ts";
 import { decide, idOf } from "#src/window/reduce.ts";
-import { isOver, type Run } from "#src/window/run.ts";
+import { isOver, type Run, type VerdictKind, verdicts as verdictKinds } from "#src/window/run.ts";
 import type { RunRecord } from "#src/window/services.ts";
 import { statementDigest } from "#src/window/statement.ts";
 import { workerOf } from "#src/window/workers.ts";
@@ -97,10 +97,28 @@ export class RunRecords {
       .map(asRecord);
   }
 
-  /** The place of the newest record; 0 before the first. */
-  lastPlace(): number {
-    const row = this.parts.store.get("SELECT coalesce(max(place), 0) AS place FROM run_record");
-    return Number(row!["place"]);
+  /** Verdicts by kind and windows without a revision, of what was recorded. */
+  tally(run: string): {
+    readonly verdicts: Readonly<Record<VerdictKind, number>>;
+    readonly held: number;
+  } {
+    const { store } = this.parts;
+    const rows = store.all(
+      `SELECT json_extract(command, '$.statement.said.verdict') AS verdict, count(*) AS count
+       FROM run_record WHERE run = ? AND kind = 'run-stated' GROUP BY verdict`,
+      run,
+    );
+    const counts = new Map(rows.map((row) => [row["verdict"], Number(row["count"])]));
+    const held = store.get(
+      "SELECT count(*) AS count FROM run_record WHERE run = ? AND json_extract(decided, '$.held') IS NOT NULL",
+      run,
+    );
+    return {
+      verdicts: Object.fromEntries(
+        verdictKinds.map((kind) => [kind, counts.get(kind) ?? 0]),
+      ) as Record<VerdictKind, number>,
+      held: Number(held!["count"]),
+    };
   }
 
   #insert(record: RunRecord): boolean {
