@@ -1,16 +1,15 @@
 /** Everything `run status` tells of a run, whoever works on it. */
-import * as v from "valibot";
 import { shortId } from "#src/cluster/command-parts.ts";
 import { isLive } from "#src/cluster/state.ts";
 import type { CommandContext, Services } from "#src/command/define.ts";
 import { parameterCount } from "#src/model/cost.ts";
-import { runStatusResult } from "#src/train/run-results.ts";
 import type { RunState } from "#src/train/run-rows.ts";
 import { RunStore } from "#src/train/run-store.ts";
 import { describeRun } from "#src/train/run-status.ts";
 import { isOver, type Run, type RunPhase } from "#src/window/run.ts";
 import { findRun, type FoundRun } from "./find-run.ts";
-import { meshRunResult, meshRunStatus, type MeshRunStatus } from "./mesh-status.ts";
+import type { Description, Sight } from "./description-result.ts";
+import { meshRunStatus, type MeshRunStatus } from "./mesh-status.ts";
 
 /** Events of a run that are read for its status: some twenty windows of a middling run. */
 const recordMaximum = 1_000;
@@ -25,23 +24,6 @@ const states: Readonly<Record<RunPhase, RunState>> = {
 };
 
 export const stateOfPhase = (phase: RunPhase): RunState => states[phase];
-
-export const descriptionResult = v.union([
-  v.strictObject({
-    ...runStatusResult.entries,
-    /** As the mesh has it; null for a run of this node alone. */
-    mesh: v.nullable(meshRunResult),
-  }),
-  /** A run of the mesh whose document has not come here yet. */
-  v.strictObject({
-    run: v.string(),
-    name: v.string(),
-    state: v.string(),
-    createdMs: v.number(),
-    mesh: meshRunResult,
-  }),
-]);
-export type Description = v.InferOutput<typeof descriptionResult>;
 
 /** How a run stands. Refuses with `run_not_found`, `run_ambiguous`. */
 export async function describe(wanted: string, services: Services): Promise<Description> {
@@ -70,20 +52,6 @@ export function meshStatusOf(found: FoundRun, services: Services): MeshRunStatus
     parameterCount: local === null ? null : parameterCount(local.manifest.model),
     nameOf: (node) => shortId(node, state),
   });
-}
-
-/** What a watcher is told of a run. */
-export interface Sight {
-  readonly type: "run";
-  readonly run: string;
-  readonly name: string;
-  readonly state: string;
-  /** Of a run of this machine: its steps; of one of the mesh: those of its schedule. */
-  readonly step: number;
-  readonly steps: number;
-  readonly loss: number | null;
-  readonly tokensPerSecond: number | null;
-  readonly mesh: MeshRunStatus | null;
 }
 
 /**

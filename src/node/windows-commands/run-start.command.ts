@@ -8,7 +8,7 @@ import "#src/train/trainings.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- declares the service
 import "#src/window/services.ts";
 import { meshWords } from "./mesh-words.ts";
-import type { Sight } from "./run-description.ts";
+import type { Sight } from "./description-result.ts";
 import { saidMeshWords, startParameters, type StartRequest } from "./start-words.ts";
 import { watchView } from "./watch-view.ts";
 

@@ -8,7 +8,7 @@ import { countText, percentText } from "#src/train/wording.ts";
 // oxlint-disable-next-line import/no-unassigned-import -- declares the service
 import "#src/window/services.ts";
 import { eventLines, statusLines } from "./mesh-views.ts";
-import { descriptionResult, type Description, type Sight } from "./run-description.ts";
+import { descriptionResult, type Description, type Sight } from "./description-result.ts";
 import { watchView } from "./watch-view.ts";
 
 /** Events shown of a run of the mesh. */

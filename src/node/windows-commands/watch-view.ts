@@ -1,7 +1,7 @@
 import type { Screen } from "#src/command/define.ts";
 import { countText } from "#src/train/wording.ts";
 import { eventLines, statusLines, tokensWord } from "./mesh-views.ts";
-import type { Sight } from "./run-description.ts";
+import type { Sight } from "./description-result.ts";
 
 /** Events shown below a run that is watched. */
 const eventCount = 6;
