@@ -4,6 +4,7 @@ import { surroundingsOf } from "#src/cluster/runs.ts";
 import type { MeshState } from "#src/cluster/state.ts";
 import type { Digest } from "#src/codec/digest.ts";
 import type { Services } from "#src/command/define.ts";
+import type { RefusalCode } from "#src/refusal/codes.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { keptState } from "#src/train/windows/window-store.ts";
 import { dutiesOf } from "#src/window/duties.ts";
@@ -17,6 +18,7 @@ import { RunTally } from "./run-tally.ts";
 import { LocalRuns } from "./local-runs.ts";
 import { RunArtifacts } from "./run-artifacts.ts";
 import { RunFollower } from "./run-follower.ts";
+import { RunHistory } from "./run-history.ts";
 import { RunJobs } from "./run-jobs.ts";
 import { RunPlaces } from "./run-places.ts";
 import type { RunRecords } from "./run-records.ts";
@@ -32,9 +34,9 @@ const lookMs = 500;
 const givenMaximum = 64;
 
 /** What no further attempt on this machine makes different. */
-const hopeless: ReadonlySet<string> = new Set([
-  ...["backend_unavailable", "lane_unavailable", "memory_insufficient", "run_changed"],
-  ...["run_document_wrong", "plan_changed", "trainer_version", "data_too_small"],
+const hopeless: ReadonlySet<RefusalCode | "bug"> = new Set([
+  ...(["backend_unavailable", "lane_unavailable", "memory_short", "run_changed"] as const),
+  ...(["run_document_wrong", "data_too_small"] as const),
 ]);
 
 export interface EngineParts {
@@ -61,6 +63,7 @@ export class RunEngine {
   readonly places: RunPlaces;
   readonly tally: RunTally;
   readonly jobs: RunJobs;
+  readonly history: RunHistory;
   readonly follower: RunFollower;
   readonly #sabotage: Sabotage;
   readonly #stopped = new AbortController();
@@ -91,7 +94,11 @@ export class RunEngine {
     });
     const { jobs } = this;
     const { records } = parts;
-    this.follower = new RunFollower({ services, node, places, artifacts, local, jobs, records });
+    this.history = new RunHistory({ cluster, records, node });
+    const { history } = this;
+    this.follower = new RunFollower({
+      ...{ services, node, places, artifacts, local, jobs, records, history },
+    });
     this.#participant = this.#newParticipant();
   }
 
@@ -337,7 +344,7 @@ export class RunEngine {
 function troubleOf(
   key: string,
   error: unknown,
-): Pick<Refusal, "message" | "hint"> & { code: string } {
+): Pick<Refusal, "message" | "hint"> & { readonly code: RefusalCode | "bug" } {
   if (error instanceof Refusal) return error;
   log.error("bug in {key}", { key, error });
   const message = error instanceof Error ? error.message : String(error);

@@ -11,6 +11,7 @@ import type { SayingOf } from "#src/window/event.ts";
 import { isOver, type Run } from "#src/window/run.ts";
 import type { LocalRuns } from "./local-runs.ts";
 import { ownerOf, type RunArtifacts } from "./run-artifacts.ts";
+import type { RunHistory } from "./run-history.ts";
 import type { RunJobs } from "./run-jobs.ts";
 import type { RunPlaces } from "./run-places.ts";
 import type { RunRecords } from "./run-records.ts";
@@ -36,6 +37,7 @@ export interface FollowerParts {
   readonly local: LocalRuns;
   readonly jobs: RunJobs;
   readonly records: RunRecords;
+  readonly history: RunHistory;
 }
 
 /**
@@ -47,6 +49,8 @@ export class RunFollower {
   /** The newest revision that is this home's latest checkpoint, by run. */
   readonly #published = new Map<string, number>();
   readonly #collected = new Map<string, number>();
+  /** Up to which window all events are known to be here, by run. */
+  readonly #completed = new Map<string, number>();
   /** Windows before this one have no states here any more, by run. */
   readonly #tidied = new Map<string, number>();
   readonly #busy = new Map<string, Promise<void>>();
@@ -61,6 +65,7 @@ export class RunFollower {
     const nowMs = Math.floor(this.parts.services.clock.wallMs());
     for (const run of runs) {
       this.parts.local.follow(run, nowMs);
+      this.#complete(run);
       if (!this.parts.places.isHere(run.run)) {
         // Of a start before this one; what takes part opens it by itself.
         if (this.parts.local.has(run.run))
@@ -102,6 +107,19 @@ export class RunFollower {
       name,
       done.finally(() => this.#busy.delete(name)),
     );
+  }
+
+  /** Asks now and then whether all of the run's events are here: to a node that was away a snapshot may have come. */
+  #complete(run: Run): void {
+    const at = this.#completed.get(run.run);
+    const due = isOver(run) ? Infinity : run.windowCount;
+    if (at !== undefined && due < at + collectEvery) return;
+    if (at === Infinity) return;
+    this.#once(`history ${run.run}`, async (signal) => {
+      const { isWhole } = await this.parts.history.whole(run.run, run, signal);
+      if (isWhole) this.#completed.set(run.run, due);
+      else throw new Refusal("evidence_incomplete", "nobody has all of the run's events", "");
+    });
   }
 
   /** The promoted revision as the home's newest checkpoint, once its files are here. */

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { defineCommand } from "#src/command/registry.ts";
 import { shapes } from "#src/window/event.ts";
 import { meshRunsOf } from "./mesh-runs-of.ts";
-import { recordPage } from "./run-service.ts";
+import { recordPage } from "./run-history.ts";
 
 defineCommand({
   name: "run/records",

@@ -1,30 +1,10 @@
 import { encodeCrockford } from "#src/codec/base32.ts";
-import { digestJson, type Digest } from "#src/codec/digest.ts";
+import type { Digest } from "#src/codec/digest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
-import * as v from "valibot";
-import { runCommands } from "#src/window/event.ts";
 import type { Run } from "#src/window/run.ts";
 import type { LocalRunFacts, NewRun, RunRecord, RunService } from "#src/window/services.ts";
 import { workerOf } from "#src/window/workers.ts";
-import { recordMaximum } from "./run-records.ts";
 import type { RunEngine } from "./run-engine.ts";
-
-/** Records asked for at once of another member, and pages of them. */
-const pageCount = 200;
-const pageMaximum = 2_000;
-
-const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
-const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-export const recordSchema = v.strictObject({
-  ...{ run: v.pipe(v.string(), v.maxLength(32)), index: natural, term: natural, atMs: natural },
-  author: v.pipe(v.string(), v.maxLength(64)),
-  command: v.variant("kind", [...runCommands]),
-  decided: v.unknown(),
-  chain: digest,
-});
-const recordsAnswer = v.object({
-  records: v.pipe(v.array(recordSchema), v.maxLength(pageCount)),
-});
 
 /** The runs of the mesh as commands of this node ask for them. */
 export class MeshRuns implements RunService {
@@ -55,24 +35,8 @@ export class MeshRuns implements RunService {
     return this.engine.parts.records.latest(run, count);
   }
 
-  async wholeRecords(run: string, signal: AbortSignal) {
-    const { records } = this.engine.parts;
-    const state = this.#runOf(run);
-    const isWhole = (found: readonly RunRecord[]) => this.#isWhole(found, state);
-    const own = records.all(run);
-    if (isWhole(own)) return { records: own, isWhole: true };
-    for (const node of this.#others()) {
-      const theirs = await this.#recordsOf(node, run, signal).catch((error: unknown) => {
-        if (signal.aborted || !(error instanceof Refusal)) throw error;
-        return [];
-      });
-      const known = new Map([...theirs, ...own].map((record) => [record.index, record]));
-      const joined = [...known.values()].toSorted((a, b) => a.index - b.index);
-      if (!isWhole(joined)) continue;
-      records.adopt(joined);
-      return { records: joined, isWhole: true };
-    }
-    return { records: own, isWhole: false };
+  wholeRecords(run: string, signal: AbortSignal) {
+    return this.engine.history.whole(run, this.#runOf(run), signal);
   }
 
   localFacts(run: string): LocalRunFacts | null {
@@ -119,43 +83,6 @@ export class MeshRuns implements RunService {
   #runOf(id: string): Run | undefined {
     return this.engine.parts.cluster.ownState()?.runs.find(({ run }) => run === id);
   }
-
-  #others(): readonly string[] {
-    const { cluster, node } = this.engine.parts;
-    const members = cluster.ownState()?.members ?? [];
-    return members
-      .filter((member) => member.node !== node && member.standing === "ready")
-      .map((member) => member.node);
-  }
-
-  async #recordsOf(node: string, run: string, signal: AbortSignal): Promise<readonly RunRecord[]> {
-    const { cluster } = this.engine.parts;
-    const found: RunRecord[] = [];
-    for (let page = 0; page < pageMaximum; page++) {
-      const after = found.at(-1)?.index ?? 0;
-      const parameters = { run, after, count: pageCount };
-      const answer = await cluster.ask(node, "run/records", parameters, signal);
-      const read = v.safeParse(recordsAnswer, answer);
-      if (!read.success || read.output.records.some((each) => each.index <= after)) return found;
-      if (read.output.records.length === 0) return found;
-      found.push(...(read.output.records as RunRecord[]));
-    }
-    return found;
-  }
-
-  /** Whether each leads to the next, from the run's beginning to what the state has, or to its end. */
-  #isWhole(records: readonly RunRecord[], state: Run | undefined): boolean {
-    const [first] = records;
-    if (first?.command.kind !== "run-created") return false;
-    const { run, document, spec } = first.command;
-    const mesh = this.engine.parts.cluster.ownState()?.mesh ?? "";
-    let chain = digestJson({ mesh, run, document, spec });
-    for (const { author, atMs: timeMs, term, command, decided, chain: next } of records) {
-      if (digestJson({ chain, author, timeMs, term, command, decided }) !== next) return false;
-      chain = next;
-    }
-    return state === undefined || records.some((record) => record.chain === state.chain);
-  }
 }
 
 function namesArtifact({ document, revision, window }: Run, artifact: Digest): boolean {
@@ -165,21 +92,6 @@ function namesArtifact({ document, revision, window }: Run, artifact: Digest): b
     window?.contributions.some((each) => each.artifact === artifact) === true
   );
 }
-
-/** Records of a page that goes to another member. */
-export function recordPage(records: readonly RunRecord[]): readonly RunRecord[] {
-  let size = 0;
-  const page: RunRecord[] = [];
-  for (const record of records.slice(0, Math.min(pageCount, recordMaximum))) {
-    size += JSON.stringify(record).length;
-    if (page.length > 0 && size > pageBytesMaximum) break;
-    page.push(record);
-  }
-  return page;
-}
-
-/** Messages between nodes have a megabyte. */
-const pageBytesMaximum = 400_000;
 
 function notDrawn(run: string, window: number): Refusal {
   return new Refusal(
