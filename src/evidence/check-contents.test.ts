@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "bun:test";
-import { digestJson, type Digest } from "#src/codec/digest.ts";
+import { canonicalText, digestJson, type Digest } from "#src/codec/digest.ts";
 import { keyOf, memoryNode } from "#src/receipt/receipt.fixture.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { nodeIdOf, signingKeyFromSeed } from "#src/receipt/signature.ts";
@@ -8,6 +8,8 @@ import { MemoryDisk } from "#src/train/train.fixture.ts";
 import type { RunCommandOf, Statement } from "#src/window/event.ts";
 import type { RunRecord } from "#src/window/services.ts";
 import { signStatement } from "#src/window/statement.ts";
+import { openBundle, readPart } from "./bundle-reader.ts";
+import { BundleWriter, contentOf, writeWhole } from "./bundle-writer.ts";
 import { checkBundle, type CheckedBundle } from "./check-contents.ts";
 import {
   bundleBytes,
@@ -21,6 +23,7 @@ import {
   toySpec,
   type Plot,
 } from "./evidence.fixture.ts";
+import type { Exporter } from "./parts.ts";
 
 const { signal } = new AbortController();
 
@@ -333,13 +336,44 @@ test("W-11 a contribution that counted has to be there; one that did not may be 
     await bundleBytes(sourceOf(rejected.mesh, rejected.shelf), exporterOf(rejected.mesh)),
   );
   expect(contents.header.missing).toEqual([lost]);
-  rejected.shelf.drop(contributions.find(({ node }) => node === story.mesh.nodes[0])!.artifact);
-  const failed = await bundleBytes(
+  // Who exports does not leave out what counted; a bundle without it, whoever made it, is refused.
+  const counted = contributions.find(({ node }) => node === story.mesh.nodes[0])!.artifact;
+  const whole = await bundleBytes(
     sourceOf(rejected.mesh, rejected.shelf),
     exporterOf(rejected.mesh),
-  )
-    .then(check)
-    .catch((error: Refusal) => error);
-  expect(failed).toMatchObject({ code: "evidence_broken" });
-  expect((failed as Refusal).message).toContain("it counted and is not in the bundle");
+  );
+  rejected.shelf.drop(counted);
+  const refused = await bundleBytes(
+    sourceOf(rejected.mesh, rejected.shelf),
+    exporterOf(rejected.mesh),
+  ).catch((error: Refusal) => error);
+  expect(refused).toMatchObject({ code: "evidence_incomplete", details: { artifact: counted } });
+  const refusal = await check(await without(whole, counted, exporterOf(rejected.mesh))).catch(
+    (error: Refusal) => error,
+  );
+  expect(refusal).toMatchObject({ code: "evidence_broken" });
+  expect((refusal as Refusal).message).toContain("it counted and is not in the bundle");
 });
+
+/** A bundle made anew without an artifact, which its header says nobody had. */
+async function without(bytes: Uint8Array, artifact: Digest, exporter: Exporter) {
+  const disk = new MemoryDisk();
+  disk.files.set(bundlePath, bytes);
+  const bundle = await openBundle(disk, bundlePath, signal);
+  await writeWhole(disk, "/other", async (file) => {
+    const writer = new BundleWriter(file);
+    await writer.begin();
+    let isSkipping = false;
+    for (const part of bundle.parts) {
+      isSkipping = part.kind === "file" ? isSkipping : part.name === artifact;
+      if (isSkipping) continue;
+      const content = await readPart(bundle, part);
+      const header = JSON.parse(part.kind === "header" ? Buffer.from(content).toString() : "null");
+      const missing = header === null ? [] : [...header.missing, artifact].toSorted();
+      const text = header === null ? content : canonicalText({ ...header, missing });
+      await writer.add(part.kind, part.name, contentOf(text));
+    }
+    await writer.end(bundle.footer, exporter);
+  });
+  return disk.files.get("/other")!;
+}

@@ -124,7 +124,7 @@ interface Contributed {
   readonly artifact: Digest;
 }
 
-function contributionsOf(records: readonly RunRecord[]): Contributed[] {
+function contributionsOf(records: readonly Pick<RunRecord, "command">[]): Contributed[] {
   return records.flatMap(({ command }) => {
     if (command.kind !== "run-stated" || command.statement.said.saying !== "contribution")
       return [];
@@ -132,14 +132,30 @@ function contributionsOf(records: readonly RunRecord[]): Contributed[] {
   });
 }
 
+/** Contributions that became part of a revision. */
+function countedArtifacts(records: readonly RunRecord[]): ReadonlySet<Digest> {
+  const counted = new Set<Digest>();
+  let given = new Map<string, Digest>();
+  let accepted: readonly string[] = [];
+  for (const { command, decided } of records) {
+    if (command.kind === "window-opened") given = new Map();
+    for (const { node, artifact } of contributionsOf([{ command }])) given.set(node, artifact);
+    const said = decided as { readonly accepted?: readonly string[] };
+    accepted = said.accepted ?? accepted;
+    if (!isPromotion({ command, decided })) continue;
+    for (const node of accepted) counted.add(given.get(node)!);
+  }
+  return counted;
+}
+
+function isPromotion({ command, decided }: Pick<RunRecord, "command" | "decided">): boolean {
+  if (command.kind !== "run-stated" || command.statement.said.saying !== "revision") return false;
+  return (decided as { readonly past?: unknown }).past !== undefined;
+}
+
 /** The revision that was promoted last, and who holds it; null before the first. */
 function lastRevision(records: readonly RunRecord[]) {
-  const promotion = records.findLast(
-    ({ command, decided }) =>
-      command.kind === "run-stated" &&
-      command.statement.said.saying === "revision" &&
-      (decided as { readonly past?: unknown }).past !== undefined,
-  );
+  const promotion = records.findLast(isPromotion);
   if (promotion?.command.kind !== "run-stated") return null;
   const { said } = promotion.command.statement;
   if (said.saying !== "revision") return null;
@@ -163,7 +179,9 @@ function wantedArtifacts(
     });
   };
   want(document, [records[0]!.author], true);
-  for (const { node, artifact } of contributionsOf(records)) want(artifact, [node], false);
+  const counted = countedArtifacts(records);
+  for (const { node, artifact } of contributionsOf(records))
+    want(artifact, [node], counted.has(artifact));
   const last = lastRevision(records);
   if (last !== null && hasRevision) want(last.artifact, last.from, false);
   return [...wanted.values()];
