@@ -132,8 +132,12 @@ describe.skipIf(maySkipBrowser())(
         Object.assign(told, { mesh: fixtureMesh(), isHere: false });
         await look("not-here", () => page.getByText("Not on this node yet").waitFor());
         // Before the first window there is nothing to draw, and that is said.
-        const none = { phase: "planned", window: null, participants: [], events: [], loss: null };
-        told.mesh = fixtureMesh({ ...none, windowCount: 0, contributionCount: 0, movedBytes: 0 });
+        told.mesh = fixtureMesh({
+          ...{ phase: "planned", window: null, participants: [], events: [], loss: null },
+          ...{ windowCount: 0, contributionCount: 0, movedBytes: 0, denseBytes: 0, revision: 0 },
+          ...{ revisionDigest: null, acceptedSlots: 0, acceptedCount: 0, rejectedCount: 0 },
+          ...{ missedCount: 0, tokensPerSecond: null, secondsLeft: null, spent: null },
+        });
         told.windows = { run: fixtureRunId, windowCount: 0, windows: [], events: [] };
         await look("planned", async () => {
           await page.getByText("No window yet.").waitFor();

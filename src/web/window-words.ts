@@ -229,6 +229,16 @@ export function legendOf(events: readonly RunHappening[]): readonly (readonly [s
   return [...letters].map(([letter, kind]) => [letter, legendTexts[letter] ?? kind]);
 }
 
+/** How contributions are packed, and what that saves. */
+export function codecText({
+  codec,
+  movedBytes,
+  denseBytes,
+}: Pick<MeshRun, "codec" | "movedBytes" | "denseBytes">): string {
+  const saving = savingText(movedBytes, denseBytes);
+  return saving === missing ? codec : `${codec}, ${saving}`;
+}
+
 /** How many times fewer bytes than uncompressed contributions would have. */
 export function savingText(movedBytes: number, denseBytes: number | null): string {
   if (denseBytes === null || movedBytes === 0) return missing;

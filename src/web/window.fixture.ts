@@ -59,7 +59,12 @@ export const fixtureWindows: readonly ShownWindow[] = [
   ...Array.from({ length: 20 }, (_, index) => windowAt(index + 1)).map((window) => {
     if (window.number === 7)
       return windowAt(7, {
-        parts: [part(self), part(other, { outcome: "missed", ...nothing }), part(slow), part(liar)],
+        parts: [
+          part(self),
+          part(other, { outcome: "missed", ...nothing }),
+          part(slow, { steps: 16 }),
+          part(liar),
+        ],
       });
     if (window.number === 10)
       return windowAt(10, {

@@ -13,7 +13,7 @@ import {
   deadlineText,
   isMeshRunOver,
   phaseText,
-  savingText,
+  codecText,
   stageText,
   waitCounts,
   waitText,
@@ -135,7 +135,7 @@ interface ReadingsProps {
 }
 
 export function MeshRunReadings({ mesh, isTask }: ReadingsProps) {
-  const { loss, participants, codec, movedBytes, denseBytes, contributionCount } = mesh;
+  const { loss, participants, movedBytes, contributionCount } = mesh;
   const atWork = participants.filter(({ steps }) => steps !== null).length;
   const ready = participants.filter(({ revision }) => revision !== null).length;
   return (
@@ -157,7 +157,7 @@ export function MeshRunReadings({ mesh, isTask }: ReadingsProps) {
       <Reading label="Tokens/s" note="all together">
         {formatShort(mesh.tokensPerSecond)}
       </Reading>
-      <Reading label="Contribution" note={`${codec}, ${savingText(movedBytes, denseBytes)}`}>
+      <Reading label="Contribution" note={codecText(mesh)}>
         {formatBytes(contributionCount === 0 ? null : Math.round(movedBytes / contributionCount))}
       </Reading>
       {!isTask && (

@@ -5,7 +5,7 @@ import { isAddition, type RunStatus, type Sample } from "../protocol.ts";
 import type { Series } from "../series.ts";
 import { heldOutOver, marksOf, timelineOf, windowColumns } from "../timeline.ts";
 import type { MeshRun, RunHappening, ShownWindow, WindowsAnswer } from "../window-answers.ts";
-import { isMeshRunOver, savingText } from "../window-words.ts";
+import { codecText, isMeshRunOver } from "../window-words.ts";
 import { download } from "./chart.tsx";
 import { Digest } from "./digest.tsx";
 import { MeshRunHead, MeshRunReadings } from "./mesh-run-head.tsx";
@@ -175,7 +175,7 @@ function WindowLegend({ hiddenCount }: { readonly hiddenCount: number }) {
 
 /** What was agreed on when the run began, and where it stands. */
 function Agreement({ mesh }: { readonly mesh: MeshRun }) {
-  const { codec, movedBytes, denseBytes, spent, revisionDigest: digest } = mesh;
+  const { spent, revisionDigest: digest } = mesh;
   return (
     <section class="panel" aria-labelledby="agreement-title">
       <h2 id="agreement-title">How the mesh works on it</h2>
@@ -188,7 +188,7 @@ function Agreement({ mesh }: { readonly mesh: MeshRun }) {
             : [["its digest", <Digest name="revision" value={digest} />] as const]),
           ["steps of a window", formatCount(mesh.windowSteps)],
           ["commitment every", `${formatCount(mesh.segmentSteps)} steps`],
-          ["codec", `${codec}, ${savingText(movedBytes, denseBytes)}`],
+          ["codec", codecText(mesh)],
           ["received here", formatBytes(spent?.receivedBytes)],
           ["sent from here", formatBytes(spent?.sentBytes)],
           ["trained here", formatDuration(spent?.trainSeconds)],

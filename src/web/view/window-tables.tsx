@@ -34,7 +34,7 @@ export function WindowDetails(props: {
   readonly nameOf: NameOf;
 }) {
   const { window, slotTokens, nameOf } = props;
-  const { parts, tookMs, sizeBytes, denseBytes, loss, acceptedSlots } = window;
+  const { parts, tookMs, sizeBytes, denseBytes, loss } = window;
   return (
     <div class="window-details">
       <h3>
@@ -44,7 +44,7 @@ export function WindowDetails(props: {
       <Facts
         facts={[
           ["revision", revisionText(window)],
-          ["tokens accepted", formatCount(acceptedSlots * slotTokens)],
+          ["tokens accepted", tokensText(window, slotTokens)],
           ["bytes moved", movedText(sizeBytes, denseBytes)],
           ["verdicts", verdictsText(window)],
           ["held out", formatFigure(loss)],
@@ -74,6 +74,12 @@ export function WindowDetails(props: {
 }
 
 const tookText = (ms: number | null) => formatDuration(ms === null ? null : ms / 1_000);
+
+function tokensText({ stage, acceptedSlots }: ShownWindow, slotTokens: number): string {
+  return stage === "active" || stage === "sealed"
+    ? missing
+    : formatCount(acceptedSlots * slotTokens);
+}
 
 function revisionText({ revision, stage }: ShownWindow): string {
   if (stage !== "promoted") return `from ${formatCount(revision)}`;
