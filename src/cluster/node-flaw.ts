@@ -17,6 +17,8 @@ export const nodeFlaws = [
   "fence-of-once",
   /** The coordinator never takes a voter back to learning. */
   "voters-stay",
+  /** The coordinator draws one number, and orders with it from then on. */
+  "draw-of-once",
 ] as const;
 
 export type NodeFlaw = (typeof nodeFlaws)[number];

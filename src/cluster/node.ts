@@ -139,6 +139,8 @@ export class ClusterNode {
   #orderCount = 0;
   #refusedCount = 0;
   #fenced: DutyView | null = null;
+  /** The first number drawn, for a planted mistake. */
+  #drawn: string | null = null;
 
   constructor(options: ClusterNodeOptions, durable: Durable) {
     const { id, tuning, draw, meaning, flaw = null, logFlaw = null } = options;
@@ -364,8 +366,10 @@ export class ClusterNode {
 
   /** Out of as many drawn numbers of 32 bits as a digest has. */
   #drawDigest(): string {
-    const { draw } = this.#options;
-    return digestJson(Array.from({ length: 8 }, () => Math.floor(draw() * 2 ** 32)));
+    const { draw, flaw } = this.#options;
+    const drawn = digestJson(Array.from({ length: 8 }, () => Math.floor(draw() * 2 ** 32)));
+    this.#drawn ??= drawn;
+    return flaw === "draw-of-once" ? this.#drawn : drawn;
   }
 
   #listen(): void {

@@ -2,9 +2,11 @@ import { brokenState, brokenStep } from "#src/cluster/invariants.ts";
 import { MeshFold, type Reduce } from "#src/cluster/mesh-fold.ts";
 import { reduce } from "#src/cluster/reduce.ts";
 import type { ClusterMeaning } from "#src/cluster/node.ts";
+import type { Event } from "#src/cluster/event.ts";
 import type { MeshState } from "#src/cluster/state.ts";
 import { ensure } from "./failure.ts";
 import { keys, Ledger } from "./ledger.ts";
+import type { RunChecks } from "./run-checks.ts";
 
 /** Whether a command is one of the mesh; the others are the ledger's. */
 export function isOfMesh(body: string): boolean {
@@ -28,6 +30,7 @@ export class Application implements ClusterMeaning {
   constructor(
     readonly node: string,
     work: Reduce = reduce,
+    readonly runs: RunChecks | null = null,
   ) {
     this.#mesh = new MeshFold(work);
   }
@@ -43,6 +46,7 @@ export class Application implements ClusterMeaning {
     const after = this.#mesh.mesh;
     const broken = brokenStep(before, after) ?? brokenState(after);
     ensure(broken === null, "mesh-holds", () => `${this.node}: ${broken}`);
+    if (before.runs !== after.runs) this.runs?.stepped(before, after, JSON.parse(body) as Event);
     return result;
   }
 

@@ -30,6 +30,17 @@ export class Asking {
     readonly chance: Chance,
   ) {}
 
+  /** Has a node asked for something. `numbered` hears the number of its request first. */
+  askAt(
+    site: string,
+    asked: Request,
+    patienceTicks: number,
+    numbered: (request: number) => void = () => {},
+  ): void {
+    const found = this.world.sites.find(({ id }) => id === site)!;
+    this.#ask(found, asked, patienceTicks, numbered);
+  }
+
   /** Has a node asked for something, mostly in its own name. */
   askAny(): void {
     const { chance, world } = this;
@@ -45,15 +56,15 @@ export class Asking {
     this.#ask(isForged ? any : (own ?? any), command);
   }
 
-  /** Says that a node is there, where the mesh waits for that or thinks otherwise. */
-  keep(site: Site): void {
+  /** Says that a node is there, where the mesh waits for that or thinks otherwise; `isBack`: it goes nowhere. */
+  keep(site: Site, isBack = false): void {
     const member = site.node?.mesh.members.find(({ node }) => node === site.id);
     if (member === undefined) return;
     const { node, key, contact, epoch, standing } = member;
     const self = { author: node, scope: "self", policy: null } as const;
     if (standing === "ready")
       this.#ask(site, { ...self, command: { kind: "lease-renewed", node, epoch } });
-    if (standing === "offline" || standing === "joining")
+    if (standing === "offline" || standing === "joining" || (isBack && standing === "draining"))
       this.#ask(site, { ...self, command: { kind: "node-ready", node, key, contact, epoch } });
   }
 
@@ -66,10 +77,15 @@ export class Asking {
     this.#ask(site, { author: site.id, scope: "self", policy: null, command });
   }
 
-  #ask(site: Site, asked: Request): void {
+  #ask(
+    site: Site,
+    asked: Request,
+    patienceTicks: number = this.chance.pick(patiences),
+    numbered?: (request: number) => void,
+  ): void {
     if (site.node === null) return;
     const request = this.world.nextRequest();
-    const patienceTicks = this.chance.pick(patiences);
+    numbered?.(request);
     const command = this.asks.begin(site.id, request, asked, this.world.floor);
     site.feed({ kind: "ask", request, command, patienceTicks });
   }

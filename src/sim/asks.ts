@@ -57,9 +57,14 @@ export class Asks {
     this.#open.set(request, { site, floor });
   }
 
-  /** A node lost its power: it owes nothing any more. What it sent may still be written. */
-  lost(site: string): void {
-    for (const [request, asked] of this.#open) if (asked.site === site) this.#open.delete(request);
+  /**
+   * A node lost its power: it owes nothing any more. What it sent may still be written. Gives the requests that are not
+   * answered now.
+   */
+  lost(site: string): readonly number[] {
+    const lost = [...this.#open].filter(([, asked]) => asked.site === site);
+    for (const [request] of lost) this.#open.delete(request);
+    return lost.map(([request]) => request);
   }
 
   /** An event of the mesh was applied for the first time in the committed log. */

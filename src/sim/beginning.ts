@@ -1,8 +1,8 @@
 import { proveAdmission, tokenKey } from "#src/cluster/admission-proof.ts";
-import { digestBytes } from "#src/codec/digest.ts";
 import type { Command, Event, Scope } from "#src/cluster/event.ts";
 import { MeshFold } from "#src/cluster/mesh-fold.ts";
 import { assert } from "#src/refusal/refusal.ts";
+import { keyOf } from "./keys.ts";
 import { contactOf, founderRoles, protocolVersion } from "./mesh-traffic.ts";
 import { epochMs } from "./surroundings.ts";
 
@@ -20,7 +20,7 @@ export function meshTextOf(nodes: readonly string[]): string {
     assert("done" in outcome, `a beginning has no refusals: ${JSON.stringify(outcome)}`);
   };
   const names = (node: string) => ({
-    ...{ mesh: "home", node, key: digestBytes(node), roles: [...founderRoles] },
+    ...{ mesh: "home", node, key: keyOf(node), roles: [...founderRoles] },
     ...{ epoch: 1, version: protocolVersion, contact: contactOf(node, 1) },
   });
   apply(owner, "owner", { kind: "mesh-founded", ...names(owner), founding: 0 });

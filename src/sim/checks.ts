@@ -10,6 +10,7 @@ import type { SimulatedDisk } from "./disk.ts";
 import { ensure } from "./failure.ts";
 import type { ProbeName } from "./probes.ts";
 import { Reference } from "./reference.ts";
+import type { RunChecks } from "./run-checks.ts";
 
 /** What a checker sees of a node. */
 export interface Seen {
@@ -44,6 +45,7 @@ export class Checks {
     readonly probes: Count<ProbeName>,
     asks: Asks,
     { sessionMaximum, meshText }: { readonly sessionMaximum: number; readonly meshText: string },
+    readonly runs: RunChecks | null,
   ) {
     this.reference = new Reference(sessionMaximum, probes, asks, meshText);
   }

@@ -47,6 +47,28 @@ export const checkerNames = [
   "fence-fresh",
   /** What a mesh promises holds after every event, in every node. */
   "mesh-holds",
+  /** Each window is opened, sealed and ended once. */
+  "window-once",
+  /** What was given in time counts once, and nothing else does. */
+  "counted-once",
+  /** Slots that count are never lost and never double. */
+  "slots-tile",
+  /** No revision without the verdicts on what is in it, and the quorum that made it. */
+  "promotion-proven",
+  /** A revision is what was accepted, in its order, and the same wherever it is held. */
+  "revision-true",
+  /** Nobody finds a proof of a lie where nobody lied. */
+  "honest-kept",
+  /** A worker's private state is that of its latest work that counts. */
+  "private-chain",
+  /** What nodes say is signed, names what they said before, and vouches for the history that stands. */
+  "statement-true",
+  /** A run's chain moves with every event, and no two histories have one. */
+  "run-chain",
+  /** Every number that decides who is validated was drawn anew. */
+  "draw-fresh",
+  /** Once faults stop, every run that goes on comes to its end. */
+  "runs-end",
   /** The program's own assertions. */
   "assertions",
 ] as const;

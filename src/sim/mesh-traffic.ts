@@ -3,11 +3,18 @@ import { proveAdmission, tokenKey, type Applicant } from "#src/cluster/admission
 import type { Command, CommandOf, Fence, Request, Scope } from "#src/cluster/event.ts";
 import { authorityDigest, isLive, type Member, type MeshState } from "#src/cluster/state.ts";
 import type { Chance } from "./chance.ts";
+import { keyOf } from "./keys.ts";
 
 /** The version of the program in every simulated mesh. */
 export const protocolVersion = 1;
 export const founderRoles = ["host", "coordinator", "trainer"] as const;
-const tokenRoles = ["host", "coordinator", "trainer"] as const;
+const tokenRoles = ["host", "coordinator", "trainer", "validator"] as const;
+/** What newcomers come as: some have no part in runs, some judge more than they do. */
+const newcomerRoles = [
+  [...(["host", "coordinator"] as const)],
+  [...(["host", "coordinator", "trainer"] as const)],
+  [...(["host", "coordinator", "trainer", "validator"] as const)],
+];
 /** Of the commands of clients, how many are the mesh's. */
 const meshShare = 0.4;
 /** What clients have in place of a policy, so that theirs are known from a leader's duties, which have none. */
@@ -82,7 +89,7 @@ export class MeshTraffic {
 
   #found(): ReturnType<Draw> {
     const node = this.targets[0]!;
-    const names = { mesh: "home", node, key: digestBytes(node), roles: [...founderRoles] };
+    const names = { mesh: "home", node, key: keyOf(node), roles: [...founderRoles] };
     const contact = contactOf(node, 1);
     return [
       node,
@@ -119,14 +126,14 @@ export class MeshTraffic {
     const known = state.members.find((member) => member.node === node);
     const applicant: Applicant = {
       mesh: chance.happens(0.95) ? "home" : "other",
-      ...{ node, key: digestBytes(node), token, contact: contactOf(node, 1) },
+      ...{ node, key: keyOf(node), token, contact: contactOf(node, 1) },
       epoch: (known?.epoch ?? 0) + chance.below(3),
     };
     const version = chance.happens(0.94) ? protocolVersion : protocolVersion + 1;
     const proof = proveAdmission(chance.happens(0.95) ? token : "guess", applicant);
     const clockMs = chance.happens(0.95) ? nowMs : nowMs + 1_000_000;
     const command: CommandOf<"node-admitted"> = {
-      ...{ kind: "node-admitted", ...applicant, roles: ["host", "coordinator"], claims: [] },
+      ...{ kind: "node-admitted", ...applicant, roles: chance.pick(newcomerRoles), claims: [] },
       ...{ version, proof, clockMs },
     };
     return [this.#memberId(state), "membership", command];
@@ -141,7 +148,7 @@ export class MeshTraffic {
     const isAny = state.members.length > 0;
     const { node, epoch: known } = isAny ? this.chance.pick(state.members) : this.#member(state);
     const epoch = this.#moved(known);
-    const facts = { key: digestBytes(node), contact: contactOf(node, epoch) };
+    const facts = { key: keyOf(node), contact: contactOf(node, epoch) };
     return [node, "self", { kind: "node-ready", node, epoch, ...facts }];
   }
 
@@ -250,7 +257,7 @@ export class MeshTraffic {
     }
     const nodes = this.targets
       .filter(() => isWhole || this.chance.happens(0.5))
-      .map((node) => ({ node, key: digestBytes(node), roles: [...founderRoles] }));
+      .map((node) => ({ node, key: keyOf(node), roles: [...founderRoles] }));
     return [
       this.#owner(state),
       "owner",

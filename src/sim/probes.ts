@@ -1,3 +1,5 @@
+import { runProbeNames } from "./run-probe-names.ts";
+
 /**
  * Situations in which logs like this one have gone wrong. Counted, so that a run shows that its seeds
  * reached them; a probe that stays at 0 says what a green run does not prove.
@@ -104,6 +106,7 @@ export const probeNames = [
   "mesh-lease-live",
   "mesh-scope-lacking",
   "mesh-manifest-outside",
+  ...runProbeNames,
 ] as const;
 
 export type ProbeName = (typeof probeNames)[number];

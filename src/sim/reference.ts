@@ -8,6 +8,7 @@ import type { Asks } from "./asks.ts";
 import { accountText, appended, emptyAccount, type Account } from "./ledger.ts";
 import { probeMesh } from "./mesh-probes.ts";
 import type { ProbeName } from "./probes.ts";
+import { RunProbes } from "./run-probes.ts";
 
 /**
  * What the committed log means, worked out a second time and in another way than the product does: by
@@ -23,6 +24,7 @@ export class Reference {
 
   /** The mesh at the end of the committed log. */
   readonly mesh = new MeshFold();
+  readonly #runs: RunProbes;
 
   constructor(
     readonly sessionMaximum: number,
@@ -31,6 +33,7 @@ export class Reference {
     meshText: string,
   ) {
     this.mesh.load(meshText);
+    this.#runs = new RunProbes(probes);
   }
 
   /** Takes the next committed entry. True where it is a command that was applied before. */
@@ -64,6 +67,7 @@ export class Reference {
     const event = JSON.parse(body) as Event;
     const result = JSON.parse(text) as MeshResult;
     probeMesh(this.probes, before, event, result);
+    this.#runs.committed(before, this.mesh.mesh, event, result);
     this.asks.committed(event, index, result);
     return text;
   }

@@ -7,9 +7,9 @@ import { Application, stamped } from "./application.ts";
 import type { Chance } from "./chance.ts";
 import type { Seen } from "./checks.ts";
 import { SimulatedDisk, stepCount } from "./disk.ts";
-import { flawedReduce } from "./mesh-flaw.ts";
+import { Part, type PartHost } from "./part.ts";
+import { flawedWork, logFlawOf, nodeFlawOf } from "./planted.ts";
 import { SiteProbes } from "./site-probes.ts";
-import { logFlawOf, meshFlawOf, nodeFlawOf } from "./planted.ts";
 import { epochMs, tickMs, type Surroundings } from "./surroundings.ts";
 
 interface Pending {
@@ -36,6 +36,8 @@ export class Site implements Seen {
   #recordedIndex = 0;
   /** By how much the clock is ahead. */
   #aheadMs: number;
+  readonly #work: Chance;
+  #part: Part | null = null;
 
   constructor(
     readonly world: Surroundings,
@@ -47,6 +49,7 @@ export class Site implements Seen {
     this.#chance = world.chance(100 + number);
     this.#probes = new SiteProbes(world, id);
     this.#aheadMs = world.chance(400 + number).between(-400, 400);
+    this.#work = world.chance(700 + number);
   }
 
   get replica(): Replica | null {
@@ -83,6 +86,20 @@ export class Site implements Seen {
       { ...this.disk, entries: [...this.disk.entries] },
     );
     this.#tickLater(this.#life);
+    this.#takePart();
+  }
+
+  /** A process works on the runs of its mesh, as far as it is asked to. */
+  #takePart(): void {
+    const { world, id } = this;
+    if (world.runs === null) return;
+    const host: PartHost = {
+      id,
+      mesh: () => this.node?.mesh ?? null,
+      isPaused: () => this.#isPaused,
+      ask: (asked, patienceTicks, answered) => world.askAt(id, asked, patienceTicks, answered),
+    };
+    this.#part = new Part(world, world.runs, host, this.#work);
   }
 
   #clockMs(): number {
@@ -90,11 +107,11 @@ export class Site implements Seen {
   }
 
   #application(): Application {
-    const flaw = meshFlawOf(this.world.flaw);
-    if (flaw === null) return new Application(this.id);
+    const { flaw, checks } = this.world;
     return new Application(
       this.id,
-      flawedReduce(flaw, () => this.#clockMs()),
+      flawedWork(flaw, () => this.#clockMs()),
+      checks.runs,
     );
   }
 
@@ -156,12 +173,22 @@ export class Site implements Seen {
     this.node = null;
     this.#life++;
     this.world.ended(this.id);
+    this.#endWork();
     this.#isPaused = false;
     this.#held = [];
     this.#writes = [];
     this.#isBroken = false;
     this.world.note(3, this.number);
     this.world.agenda.after(this.#chance.between(2, 80) * tickMs, () => this.start());
+  }
+
+  #endWork(): void {
+    this.#part?.end();
+    this.#part = null;
+    const { runs, faults } = this.world;
+    if (runs === null || !this.#work.happens(runs.weather.workLost)) return;
+    faults.add("work-lost");
+    runs.workplace(this.id).disk.lose();
   }
 
   /** Gives the process an input and carries out what it wants. */
@@ -227,6 +254,7 @@ export class Site implements Seen {
       }
     }
     world.checks.stepped(this.id, replica, this.disk, hasApplied);
+    if (hasApplied && this.node !== null) this.#part?.applied(this.node.mesh);
   }
 
   /** A link that is down is noticed now and then, and the node told. */

@@ -1,3 +1,4 @@
+import type { Request } from "#src/cluster/event.ts";
 import type { AskOutcome } from "#src/cluster/lanes.ts";
 import type { NodeMessage } from "#src/cluster/node-message.ts";
 import type { SyncOutcome } from "#src/cluster/reads.ts";
@@ -8,6 +9,7 @@ import type { Checks } from "./checks.ts";
 import type { Count } from "./count.ts";
 import type { ProbeName } from "./probes.ts";
 import type { PlantedFlaw } from "./planted.ts";
+import type { RunShared } from "./run-shared.ts";
 import type { FaultKind, Weather } from "./weather.ts";
 
 /** Milliseconds between two ticks of a node whose clock is right. */
@@ -29,6 +31,8 @@ export interface Surroundings {
   readonly faults: Count<FaultKind>;
   readonly probes: Count<ProbeName>;
   readonly flaw: PlantedFlaw | null;
+  /** What all that works on runs shares; null where there are none. */
+  readonly runs: RunShared | null;
   /** Sessions a node remembers; entries after which it takes a snapshot, and keeps behind it. */
   readonly sessionMaximum: number;
   readonly snapshotEvery: number;
@@ -42,6 +46,13 @@ export interface Surroundings {
   answer(request: number, outcome: Outcome): void;
   /** Of what a node was asked for. */
   asked(request: number, outcome: AskOutcome | SyncOutcome): void;
+  /** Has a node asked for something in its own name. `answered` is not called if it loses its power. */
+  askAt(
+    site: string,
+    asked: Request,
+    patienceTicks: number,
+    answered: (outcome: AskOutcome) => void,
+  ): void;
   /** A node lost its power. */
   ended(site: string): void;
   /** Takes something that happened into the hash of the simulation. */

@@ -18,6 +18,11 @@ export const faultKinds = [
   "clock-drift",
   "clock-jump",
   "pause",
+  "work-failed",
+  "work-hung",
+  "work-lost",
+  "work-false",
+  "work-withheld",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];

@@ -1,4 +1,5 @@
 import type { Durable } from "#src/log/durable.ts";
+import type { Command, Request } from "#src/cluster/event.ts";
 import type { AskOutcome } from "#src/cluster/lanes.ts";
 import { memberOf } from "#src/cluster/members.ts";
 import type { SyncOutcome } from "#src/cluster/reads.ts";
@@ -16,6 +17,9 @@ import { MeshTraffic, type MeshView } from "./mesh-traffic.ts";
 import { Network } from "./network.ts";
 import type { PlantedFlaw } from "./planted.ts";
 import type { ProbeName } from "./probes.ts";
+import { RunChecks } from "./run-checks.ts";
+import { RunPlay } from "./run-play.ts";
+import { drawRuns, runStream, type RunShared } from "./run-shared.ts";
 import { Site } from "./site.ts";
 import { epochMs, tickMs, type Letter, type Surroundings } from "./surroundings.ts";
 import { drawWeather, fairWeather, type FaultKind, type Weather } from "./weather.ts";
@@ -39,6 +43,7 @@ export class World implements Surroundings, Counter, Asked {
   readonly snapshotEvery: number;
   readonly keptEntries: number;
   readonly entriesPerMessage: number;
+  readonly runs: RunShared | null;
   weather: Weather;
   floor = 0;
   readonly targets: readonly string[];
@@ -50,8 +55,11 @@ export class World implements Surroundings, Counter, Asked {
   readonly #traffic: MeshTraffic;
   readonly #asks: Asks;
   readonly #asking: Asking;
+  readonly #playing: RunPlay | null;
   #requestCount = 0;
   readonly #waiting = new Map<number, (outcome: Outcome) => void>();
+  /** Who waits for what became of something a node was asked for. */
+  readonly #asked = new Map<number, (outcome: AskOutcome) => void>();
   #isCalm = false;
   /** A transfer under way: who is to lead. */
   #heir = "";
@@ -93,10 +101,18 @@ export class World implements Surroundings, Counter, Asked {
     this.sites = this.targets.map((id, place) => new Site(this, id, place + 1, durable));
     this.#asks = new Asks(probes);
     const { sessionMaximum } = this;
-    this.checks = new Checks(this.sites, probes, this.#asks, { sessionMaximum, meshText });
+    this.runs = drawRuns(
+      this.chance(runStream),
+      this.targets,
+      (id) => this.sites.find((site) => site.id === id)!.node !== null,
+    );
+    const runChecks = this.runs && new RunChecks(this.runs.lies);
+    const founded = { sessionMaximum, meshText };
+    this.checks = new Checks(this.sites, probes, this.#asks, founded, runChecks);
     this.#network = new Network(this, (letter) => this.#deliver(letter));
     this.#traffic = new MeshTraffic(this.chance(300), this.targets);
     this.#asking = new Asking(this, this.#asks, this.#traffic, this.chance(500));
+    this.#playing = this.runs && new RunPlay(this, this.runs, this.#asking);
     this.#clients = Array.from(
       { length: clientCount },
       (_, place) => new Client(this, this, place + 1),
@@ -162,10 +178,24 @@ export class World implements Surroundings, Counter, Asked {
 
   asked(request: number, outcome: AskOutcome | SyncOutcome): void {
     this.floor = Math.max(this.floor, this.#asks.answered(request, outcome));
+    const answered = this.#asked.get(request);
+    this.#asked.delete(request);
+    // Later, as who hears it may ask again, and the node is amid a step.
+    if (answered === undefined || outcome.kind === "synced") return;
+    this.agenda.after(1, () => answered(outcome));
+  }
+
+  askAt(
+    site: string,
+    asked: Request,
+    patienceTicks: number,
+    answered: (outcome: AskOutcome) => void,
+  ): void {
+    this.#asking.askAt(site, asked, patienceTicks, (request) => this.#asked.set(request, answered));
   }
 
   ended(site: string): void {
-    this.#asks.lost(site);
+    for (const request of this.#asks.lost(site)) this.#asked.delete(request);
   }
 
   /** Lets things happen, and go wrong. */
@@ -174,6 +204,7 @@ export class World implements Surroundings, Counter, Asked {
     for (const client of this.#clients) this.#keepBusy(client);
     this.#often(4, () => this.#asking.askAny());
     for (const site of this.sites) this.#often(keepTicks, () => this.#asking.keep(site));
+    this.#playing?.begin((meanTicks, work) => this.#often(meanTicks, work));
     this.#planFaults();
     const endMs = ticks * tickMs;
     while (this.agenda.step(endMs));
@@ -295,6 +326,7 @@ export class World implements Surroundings, Counter, Asked {
       site.start();
       site.mendClock();
     }
+    this.runs?.calm();
     const last = new Client(this, this, clientCount + 1);
     last.begin("write");
     // The first gives it a session, the second is a command.
@@ -303,6 +335,7 @@ export class World implements Surroundings, Counter, Asked {
       return last.doneCount === 2 && this.#clients.every(({ isIdle }) => isIdle);
     });
     this.#awaitAsks(commitBoundTicks);
+    this.#playing?.finish(() => this.#passTick());
     this.#await(equalBoundTicks, "all members are equal", () => this.#areEqual());
     this.#compareWithReference();
   }
@@ -310,9 +343,13 @@ export class World implements Surroundings, Counter, Asked {
   #await(boundTicks: number, what: string, isDone: () => boolean): void {
     for (let left = boundTicks; !isDone(); left--) {
       ensure(left > 0, "liveness", () => `not within ${boundTicks} ticks: ${what}`);
-      const endMs = this.agenda.nowMs + tickMs;
-      while (this.agenda.step(endMs));
+      this.#passTick();
     }
+  }
+
+  #passTick(): void {
+    const endMs = this.agenda.nowMs + tickMs;
+    while (this.agenda.step(endMs));
   }
 
   /** What nodes are asked for has an answer, one of them a good one, and the leader has no duty left. */
@@ -327,7 +364,7 @@ export class World implements Surroundings, Counter, Asked {
     this.#await(boundTicks, "the leader's duties are done", () => {
       const [leader] = this.leaders();
       const { orders, placing } = leader?.node?.duties() ?? {};
-      return orders?.length === 0 && placing === null;
+      return orders?.every(isOfRun) === true && placing === null;
     });
     this.#countVoters();
   }
@@ -365,4 +402,9 @@ export class World implements Surroundings, Counter, Asked {
       ensure(isSameMesh, "answers-true", () => `${id} has another mesh than the log`);
     }
   }
+}
+
+/** Orders about runs are never done for as long as one goes on. */
+function isOfRun(command: Command): boolean {
+  return "run" in command;
 }
