@@ -307,11 +307,13 @@ export class Daemon implements DaemonControl {
     const { isolate } = this.#children;
     const onBug = (error: unknown) => log.error("bug at the door for other nodes", { error });
     const audience = () => this.#cluster?.audience ?? null;
+    const gave = (digest: string, sizeBytes: number) =>
+      this.#meshRuns?.engine.artifacts.gave(digest, sizeBytes);
     const parts = {
       ...{ services, tls, onBug },
       answer: peerAnswers({ registry: options.registry, services, isolate }),
       draining: () => this.#isDraining,
-      blobs: new BlobDoor({ services, audience, onBug }),
+      blobs: new BlobDoor({ services, audience, gave, onBug }),
       links: () => this.#cluster?.wires ?? null,
     };
     const listener = firstFree(ports, (each) => listenPeers(parts, { host, port: each }));

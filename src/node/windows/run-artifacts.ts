@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Holder } from "#src/artifact/holder.ts";
 import type { Keep } from "#src/artifact/kept.ts";
+import type { NamedManifest } from "#src/artifact/manifest.ts";
 import { holderMaximum } from "#src/artifact/pull-request.ts";
 import type { Shelf } from "#src/artifact/shelf.ts";
 import { isLive, type MeshState } from "#src/cluster/state.ts";
@@ -15,6 +16,8 @@ export type KeptKind = (typeof keptKinds)[number];
 
 /** Ways to members that are kept open; each knows the member's certificate and which address answers. */
 const wayMaximum = 128;
+/** Blobs of which it is remembered for which run they are. */
+const notedMaximum = 10_000;
 
 export const ownerOf = (run: string) => `run ${run}`;
 
@@ -28,6 +31,8 @@ export interface Traffic {
 export class RunArtifacts {
   readonly #traffic = new Map<string, Traffic>();
   readonly #ways = new Map<string, Holder>();
+  /** Of manifests and chunks that came or were made lately: of which run they are. */
+  readonly #runOf = new Map<Digest, string>();
   readonly #layingOut = new Map<string, Promise<string>>();
 
   constructor(
@@ -36,6 +41,17 @@ export class RunArtifacts {
     /** The mesh as this node knows it; null while it takes part in none. */
     readonly mesh: () => MeshState | null,
   ) {}
+
+  /** Another node was given bytes of a blob, which may be of a run. */
+  gave(digest: Digest, sizeBytes: number): void {
+    const run = this.#runOf.get(digest);
+    if (run !== undefined) this.traffic(run).sentBytes += sizeBytes;
+  }
+
+  #note(run: string, { digest, manifest }: NamedManifest): void {
+    if (this.#runOf.size > notedMaximum) this.#runOf.clear();
+    for (const each of [digest, ...manifest.chunks]) this.#runOf.set(each, run);
+  }
 
   shelf(): Promise<Shelf> {
     return this.services.artifacts.open();
@@ -54,11 +70,12 @@ export class RunArtifacts {
     signal: AbortSignal,
   ): Promise<{ readonly artifact: Digest; readonly sizeBytes: number }> {
     const { addArtifact } = await import("#src/artifact/add.ts");
-    const { digest, manifest } = await addArtifact(await this.shelf(), {
+    const added = await addArtifact(await this.shelf(), {
       ...{ location, name: null, quotaBytes: null, signal },
       keep: this.#keep(keep),
     });
-    return { artifact: digest, sizeBytes: manifest.sizeBytes };
+    this.#note(keep.run, added);
+    return { artifact: added.digest, sizeBytes: added.manifest.sizeBytes };
   }
 
   /**
@@ -89,6 +106,7 @@ export class RunArtifacts {
       ({ fetchedBytes } = await pull(others));
     }
     this.traffic(keep.run).receivedBytes += fetchedBytes;
+    this.#note(keep.run, await shelf.manifest(artifact));
   }
 
   /**

@@ -6,6 +6,10 @@ import type { LocalRunFacts, NewRun, RunRecord, RunService } from "#src/window/s
 import { workerOf } from "#src/window/workers.ts";
 import type { RunEngine } from "./run-engine.ts";
 
+/** How long a node that was drawn is waited for to be known here, and how often that is looked at. */
+const drawMs = 2_000;
+const drawLookMs = 25;
+
 /** The runs of the mesh as commands of this node ask for them. */
 export class MeshRuns implements RunService {
   constructor(readonly engine: RunEngine) {}
@@ -66,18 +70,32 @@ export class MeshRuns implements RunService {
     asker: string | null,
     signal: AbortSignal,
   ): Promise<{ readonly artifact: Digest }> {
-    const { run: id, window: number, segment } = request;
-    const { node } = this.engine.parts;
+    const { run: id, window, segment } = request;
+    const { clock } = this.engine.parts.services;
+    // Who asks may have heard of the draw before this node did.
+    const untilMs = clock.monotonicMs() + drawMs;
+    for (;;) {
+      const run = this.#drawn(request, asker);
+      if (run !== null) return this.engine.drawnState(run, window, segment, signal);
+      if (clock.monotonicMs() > untilMs) throw notDrawn(id, window);
+      await clock.sleep(drawLookMs, signal);
+    }
+  }
+
+  /** The run, where the state of a segment is to be given now. */
+  #drawn(
+    { run: id, window: number, segment }: Parameters<MeshRuns["state"]>[0],
+    asker: string | null,
+  ): Run | null {
     const run = this.#runOf(id);
     const window = run?.window;
-    const draw = window?.draws.find(({ worker }) => worker === node);
+    const draw = window?.draws.find(({ worker }) => worker === this.engine.parts.node);
     const isDrawn =
       window?.number === number &&
       window.stage === "sealed" &&
       draw?.segment === segment &&
       (asker === null || draw.validators.includes(asker));
-    if (!isDrawn) throw notDrawn(id, number);
-    return this.engine.drawnState(run!, number, segment, signal);
+    return isDrawn ? run! : null;
   }
 
   #runOf(id: string): Run | undefined {

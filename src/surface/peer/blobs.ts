@@ -23,6 +23,8 @@ export interface BlobDoorParts {
   readonly services: Pick<Services, "artifacts" | "clock" | "receipts">;
   /** Asked anew for each request, so that who was evicted is refused at once; null while nobody may. */
   audience(): BlobAudience | null;
+  /** Told of each answer with bytes of a blob. */
+  gave?(digest: string, sizeBytes: number): void;
   onBug(error: unknown): void;
 }
 
@@ -44,7 +46,10 @@ export class BlobDoor {
     try {
       const release = this.#take(this.#memberOf(request));
       const { artifacts } = this.parts.services;
-      return await answerBlobRequest(() => artifacts.open(), digest, request, release);
+      const answer = await answerBlobRequest(() => artifacts.open(), digest, request, release);
+      const isGiven = request.method === "GET" && answer.ok;
+      if (isGiven) this.parts.gave?.(digest, Number(answer.headers.get("content-length") ?? 0));
+      return answer;
     } catch (error) {
       if (!(error instanceof Refusal)) {
         this.parts.onBug(error);
