@@ -55,8 +55,9 @@ function anyHistory(seed: number): RecordedRuns {
           ? mesh.lose(node)
           : mesh.state(node, chance.happens(0.1) ? "another" : undefined),
     };
-    if (chance.happens(0.1)) mesh.evaluate(node, mesh.run.revision.number);
-    else if (chance.happens(0.1)) mesh.ready(node, { rate: chance.between(0, 900) });
+    const aside = chance.between(1, 10);
+    if (aside === 1) mesh.evaluate(node, mesh.run.revision.number);
+    else if (aside === 2) mesh.ready(node, { rate: chance.between(0, 900) });
     else acts[mesh.run.window?.stage ?? "none"]();
   }
   return mesh;

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "bun:test";
-import { canonicalText, digestJson, type Digest } from "#src/codec/digest.ts";
+import { digestJson, type Digest } from "#src/codec/digest.ts";
 import { keyOf, memoryNode } from "#src/receipt/receipt.fixture.ts";
 import type { Receipt } from "#src/receipt/receipt.ts";
 import { nodeIdOf, signingKeyFromSeed } from "#src/receipt/signature.ts";
@@ -23,6 +23,7 @@ import {
   toySpec,
   type Plot,
 } from "./evidence.fixture.ts";
+import { headerText, readHeader } from "./header.ts";
 import type { Exporter } from "./parts.ts";
 
 const { signal } = new AbortController();
@@ -368,9 +369,8 @@ async function without(bytes: Uint8Array, artifact: Digest, exporter: Exporter) 
       isSkipping = part.kind === "file" ? isSkipping : part.name === artifact;
       if (isSkipping) continue;
       const content = await readPart(bundle, part);
-      const header = JSON.parse(part.kind === "header" ? Buffer.from(content).toString() : "null");
-      const missing = header === null ? [] : [...header.missing, artifact].toSorted();
-      const text = header === null ? content : canonicalText({ ...header, missing });
+      const isHeader = part.kind === "header";
+      const text = isHeader ? headerText({ ...readHeader(content), missing: [artifact] }) : content;
       await writer.add(part.kind, part.name, contentOf(text));
     }
     await writer.end(bundle.footer, exporter);

@@ -29,6 +29,7 @@ import {
   segmentsOf,
   type DrawnSegments,
   type Recomputing,
+  type Segment,
   type TrailStep,
 } from "./segments.ts";
 
@@ -50,12 +51,11 @@ export interface NumbersReport extends DrawnSegments {
   readonly recomputedSteps: number;
 }
 
-export interface NumbersProgress {
-  readonly window: number;
-  readonly of: number;
-  /** The segment that was found equal; null once the window's revision was. */
-  readonly segment: { readonly worker: string; readonly segment: number } | null;
-}
+/** `window`: its revision was found equal; `segment`: a drawn one was; `steps`: so many of all were taken again. */
+export type NumbersProgress =
+  | { readonly kind: "window"; readonly window: number; readonly of: number }
+  | (Omit<Segment, "costSteps"> & { readonly kind: "segment" })
+  | { readonly kind: "steps"; readonly done: number; readonly of: number };
 
 /**
  * Computes what of a run can be computed from its seed and what was contributed: every revision, and of the contributions'
@@ -65,6 +65,7 @@ export interface NumbersProgress {
 export class NumberChecker {
   readonly #kept = new Map<string, string>();
   #recomputedSteps = 0;
+  #plannedSteps = 0;
 
   constructor(
     readonly bench: Workbench,
@@ -78,6 +79,8 @@ export class NumberChecker {
     const trail = await this.#trail();
     const segments = drawn(trail, wish);
     const plan = planRecomputing(trail, segments.drawn);
+    for (const step of trail)
+      this.#plannedSteps += stepsOf(step, plan.get(placeOf(step))?.segments ?? 0);
     const { outer } = bench.run.document;
     let revision = this.#held(await firstRevision(bench.trainer, bench.layout, outer));
     if (facts.seedDigest !== null && facts.seedDigest !== revision.digest)
@@ -149,7 +152,7 @@ export class NumberChecker {
         "what counted in its window makes another than the one that was promoted",
         { window: number, promoted: promoted.digest, computed: next.digest },
       );
-    this.tell({ window: number, of: facts.run.windowCount, segment: null });
+    this.tell({ kind: "window", window: number, of: facts.run.windowCount });
     return next;
   }
 
@@ -209,14 +212,12 @@ export class NumberChecker {
       wanted,
       (segment) => {
         if (wanted.drawn.includes(segment))
-          this.tell({
-            window: window.number,
-            of: facts.run.windowCount,
-            segment: { worker, segment },
-          });
+          this.tell({ kind: "segment", window: window.number, worker, segment });
+        const steps = stepsOf(work, segment + 1) - stepsOf(work, segment);
+        this.#recomputedSteps += steps;
+        this.tell({ kind: "steps", done: this.#recomputedSteps, of: this.#plannedSteps });
       },
     );
-    this.#recomputedSteps += Math.min(work.steps, wanted.segments * work.segmentSteps);
     if (before !== null) await bench.run.disk.remove(before);
     this.#kept.delete(worker);
     if (wanted.isKept) this.#kept.set(worker, privateAfter);
@@ -241,6 +242,14 @@ export class NumberChecker {
         throw linkBroken(`the files of revision ${number}`, `${part.name} is not what it holds`);
     return true;
   }
+}
+
+/** Local steps up to the end of so many segments. */
+function stepsOf(
+  { steps, segmentSteps }: { readonly steps: number; readonly segmentSteps: number },
+  segments: number,
+): number {
+  return Math.min(steps, segments * segmentSteps);
 }
 
 function accepted({ contributions }: WindowFacts): ContributionFacts[] {

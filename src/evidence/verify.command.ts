@@ -9,7 +9,7 @@ import type { VerifiedBundle } from "./verify-bundle.ts";
 
 /** Segments computed again at once; `--full` computes all. */
 const replayMaximum = 10_000;
-const budgetDefault = 20_000;
+const budgetDefault = 2_000;
 
 defineCommand({
   name: "verify",
@@ -87,7 +87,9 @@ defineCommand({
     return { of: "bundle", isValid: true, file, seed: drawn, ...account(verified) };
   },
   view: (screen) => ({
-    event({ type, window, of, worker, segment }) {
+    event({ type, window, of, worker, segment, done }) {
+      if (type === "evidence-steps")
+        screen.draw([`step ${String(done)}/${String(of)} computed again`]);
       if (type === "evidence-window") screen.draw([`window ${String(window)}/${String(of)} holds`]);
       if (type === "evidence-segment")
         screen.note(
@@ -104,18 +106,20 @@ defineCommand({
   }),
 });
 
-function telling({ emit }: CommandContext) {
+/** Progress in steps is told so many milliseconds apart. */
+const progressMs = 250;
+
+function telling({ emit, services: { clock } }: CommandContext) {
+  let toldMs = -Infinity;
   return {
     onChecked({ contents, facts }: Pick<VerifiedBundle, "contents" | "facts">) {
       const { records } = contents.header;
       emit({ type: "evidence-checked", records, statements: facts.statements });
     },
-    onProgress({ window, of, segment }: NumbersProgress) {
-      emit(
-        segment === null
-          ? { type: "evidence-window", window, of }
-          : { type: "evidence-segment", window, of, ...segment },
-      );
+    onProgress({ kind, ...facts }: NumbersProgress) {
+      if (kind === "steps" && clock.monotonicMs() - toldMs < progressMs) return;
+      if (kind === "steps") toldMs = clock.monotonicMs();
+      emit({ type: `evidence-${kind}`, ...facts });
     },
   };
 }
