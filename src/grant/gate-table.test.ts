@@ -21,7 +21,13 @@ const levels: Readonly<Record<string, Access | "local">> = {
   ...{ "cluster/admit": "safe" },
   // What a mesh shares: looking at runs, asking under a policy.
   ...{ "run/list": "member", "run/windows": "member" },
-  ...{ runs: "member", "run/status": "member", "run/series": "member", "run/samples": "member" },
+  ...{
+    runs: "member",
+    "run/status": "member",
+    "run/watch": "member",
+    "run/series": "member",
+    "run/samples": "member",
+  },
   ...{ "run/records": "member", "run/state": "member", "identity/history": "member" },
   ...{ plan: "member", digest: "member", execute: "member" },
   ...{ "artifact/list": "member", "artifact/show": "member" },

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import type { Screen } from "#src/command/define.ts";
+import type { CommandContext, Screen, View } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { sparkline } from "#src/train/curve.ts";
 import { eventText } from "#src/train/event-wording.ts";
@@ -14,13 +14,20 @@ import { watchView } from "./watch-view.ts";
 /** Events shown of a run of the mesh. */
 const eventCount = 10;
 
-defineCommand({
-  name: "run/status",
-  summary: "How a run stands: who does what, progress, losses, and what happened to it.",
+const parts = {
   access: "member",
   flow: "run",
   place: "node",
   endsOnInterrupt: true,
+  positional: ["run"],
+  result: descriptionResult,
+  view,
+} as const;
+
+defineCommand({
+  name: "run/status",
+  summary: "How a run stands: who does what, progress, losses, and what happened to it.",
+  ...parts,
   parameters: v.strictObject({
     run: runParameter,
     watch: v.optional(
@@ -28,37 +35,51 @@ defineCommand({
       false,
     ),
   }),
-  positional: ["run"],
   letters: { w: "watch" },
-  result: descriptionResult,
   examples: ["psionic run status latest", "psionic run status --watch"],
-  async run({ run: wanted, watch }, context) {
-    const { describe, watchRun } = await import("./run-description.ts");
-    const { findRun } = await import("./find-run.ts");
-    // What is watched is the run that the words meant at first, whatever begins later.
-    const { run } = findRun(wanted, context.services);
-    if (watch) await watchRun(run, context);
-    return describe(run, context.services);
-  },
-  view(screen) {
-    const show = watchView(screen);
-    return {
-      event(event) {
-        if (event.type === "run") show(event as unknown as Sight);
-      },
-      result(description) {
-        screen.draw([]);
-        if (description.mesh === null) return showLocal(description, screen);
-        for (const line of statusLines(description.mesh)) screen.print(line);
-        if ("losses" in description && description.losses.length > 1)
-          screen.print(`own losses  ${sparkline(description.losses, 60)}`);
-        for (const line of eventLines(description.mesh.events, eventCount)) screen.note(line);
-        const { phase, name } = description.mesh;
-        if (phase === "paused") screen.note(`go on with: psionic run resume ${name}`);
-      },
-    };
-  },
+  run: ({ run, watch }, context) => look(run, watch, context),
 });
+
+defineCommand({
+  name: "run/watch",
+  summary: "Short for `run status --watch`.",
+  ...parts,
+  parameters: v.strictObject({ run: runParameter }),
+  examples: ["psionic run watch", "psionic run watch book"],
+  run: ({ run }, context) => look(run, true, context),
+});
+
+async function look(
+  wanted: string,
+  isWatched: boolean,
+  context: CommandContext,
+): Promise<Description> {
+  const { describe, watchRun } = await import("./run-description.ts");
+  const { findRun } = await import("./find-run.ts");
+  // What is watched is the run that the words meant at first, whatever begins later.
+  const { run } = findRun(wanted, context.services);
+  if (isWatched) await watchRun(run, context);
+  return describe(run, context.services);
+}
+
+function view(screen: Screen): View<Description> {
+  const show = watchView(screen);
+  return {
+    event(event) {
+      if (event.type === "run") show(event as unknown as Sight);
+    },
+    result(description) {
+      screen.draw([]);
+      if (description.mesh === null) return showLocal(description, screen);
+      for (const line of statusLines(description.mesh)) screen.print(line);
+      if ("losses" in description && description.losses.length > 1)
+        screen.print(`own losses  ${sparkline(description.losses, 60)}`);
+      for (const line of eventLines(description.mesh.events, eventCount)) screen.note(line);
+      const { phase, name } = description.mesh;
+      if (phase === "paused") screen.note(`go on with: psionic run resume ${name}`);
+    },
+  };
+}
 
 function showLocal(description: Description, screen: Screen): void {
   if (!("manifest" in description)) return;
