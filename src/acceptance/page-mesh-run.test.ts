@@ -101,7 +101,9 @@ describe.skipIf(maySkipBrowser())(
         const loss = panel(page, "Loss");
         await loss.getByRole("button", { name: "Table of Loss" }).click();
         const last = panel(page, "Figures of Loss").locator("tbody tr").last();
-        await shows.text(last, /^48\s+(–|[\d.]+)\s+\d\.\d+/);
+        await eventually("the last revision is measured", async () =>
+          /^48\s+(–|[\d.]+)\s+\d\.\d+/.test(await last.innerText()),
+        );
         await window.isInOrder();
         expect(window.faults).toEqual([]);
         await using other = await enter(two, "#/");

@@ -24,7 +24,8 @@ import {
 } from "./browser.fixture.ts";
 import { DaemonHome } from "./daemon.fixture.ts";
 
-const timeoutMs = 180_000;
+/** A view in four sizes and seven phases takes its time on a busy machine. */
+const timeoutMs = 300_000;
 const reason = whyNoBrowser();
 const address = "#/run/shared";
 

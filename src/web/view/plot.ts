@@ -129,14 +129,16 @@ export function createPlot(
   );
 }
 
-/** Pixels between two letters; of marks that are closer only the first has its letter, all have their line. */
-const letterRoom = 11;
+/** Marks closer than this, in pixels, have their letters in one place. */
+const letterRoom = 22;
+/** Letters of one place; what more there is stands in the view's list. */
+const lettersMaximum = 3;
 
-/** A dashed line for each mark, its letter at the top. */
+/** A dashed line for each place where something happened, the letters of what it was at the top. */
 function drawMarks(plot: uPlot, marks: readonly ChartMark[], colour: string): void {
   const { ctx, bbox } = plot;
   const ratio = uPlot.pxRatio;
-  let free = -Infinity;
+  const groups: { readonly at: number; readonly letters: Set<string> }[] = [];
   ctx.save();
   ctx.strokeStyle = colour;
   ctx.fillStyle = colour;
@@ -144,17 +146,26 @@ function drawMarks(plot: uPlot, marks: readonly ChartMark[], colour: string): vo
   ctx.font = `${11 * ratio}px system-ui, sans-serif`;
   ctx.textAlign = "center";
   ctx.textBaseline = "top";
+  ctx.setLineDash([3 * ratio, 3 * ratio]);
+  const lines = new Set<number>();
   for (const { x, letter } of marks) {
     const at = Math.round(plot.valToPos(x, "x", true));
     if (at < bbox.left || at > bbox.left + bbox.width) continue;
-    ctx.setLineDash([3 * ratio, 3 * ratio]);
+    lines.add(at);
+    const last = groups.at(-1);
+    if (last !== undefined && at - last.at < letterRoom * ratio) last.letters.add(letter);
+    else groups.push({ at, letters: new Set([letter]) });
+  }
+  for (const at of lines) {
     ctx.beginPath();
     ctx.moveTo(at, bbox.top + 14 * ratio);
     ctx.lineTo(at, bbox.top + bbox.height);
     ctx.stroke();
-    if (at < free) continue;
-    ctx.fillText(letter, at, bbox.top + ratio);
-    free = at + letterRoom * ratio;
+  }
+  for (const { at, letters } of groups) {
+    const text = [...letters].join("");
+    const shown = letters.size > lettersMaximum ? `${text.slice(0, lettersMaximum)}+` : text;
+    ctx.fillText(shown, at, bbox.top + ratio);
   }
   ctx.restore();
 }
