@@ -39,7 +39,8 @@ export class Trainer extends Member {
   }
 
   /** Several nodes share the cores of one machine. */
-  settle(): void {
+  prepare(): void {
+    mkdirSync(this.path, { recursive: true });
     writeFileSync(join(this.path, "psionic.toml"), "[train]\nthreads = 1\n");
   }
 
@@ -73,10 +74,7 @@ export class Trainer extends Member {
 
 /** A mesh of so many homes that train, the founder first. */
 export async function trainers(...members: readonly Trainer[]): Promise<void> {
-  for (const member of members) {
-    mkdirSync(member.path, { recursive: true });
-    member.settle();
-  }
+  for (const member of members) member.prepare();
   await mesh(...members);
 }
 

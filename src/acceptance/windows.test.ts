@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { kill, minutes } from "./cluster-home.fixture.ts";
+import { free, kill, minutes } from "./cluster-home.fixture.ts";
 import { lives, until } from "./daemon.fixture.ts";
 import { runBinary } from "./binary.ts";
 import {
@@ -23,10 +23,11 @@ afterAll(async () => {
 }, minutes);
 
 /** Of the built-in task: windows of a second or so, everybody in all of them. */
-const words = [
-  ...["--size", "nano", "--steps", "24", "--batch", "96", "--node-batch", "32", "--seed", "7"],
+const settings = [
+  ...["--size", "nano", "--batch", "96", "--node-batch", "32", "--seed", "7"],
   ...["--window-steps", "6", "--segment-steps", "2", "--pace", "even"],
 ];
+const words = [...settings, "--steps", "24"];
 let undisturbed = "";
 /** At the port it had before: those that all move at once cannot find each other. */
 const again = ["--detach", "--port", "0"];
@@ -100,6 +101,30 @@ describe("W-1 runs of a mesh", () => {
       expect(opened.every(({ decided }) => (decided["tasks"] as unknown[]).length === 3)).toBe(
         true,
       );
+    },
+    10 * minutes,
+  );
+
+  test(
+    "W-7 who comes in the middle of a run works from the next window on, and has all of its history",
+    async () => {
+      await using four = new Trainer("four");
+      four.prepare();
+      const { line } = await one.call<{ line: string }>("token", "create");
+      const run = await begin(one, ...settings, "--steps", "48", "--name", "grows");
+      await eventually("window 1", async () => promotions(await one.records(run)) >= 1);
+      const joined = await four.run(...line.split(" ").slice(1), ...free);
+      expect(joined.status).toBe(0);
+      await completed(run, ...members, four);
+      const records = await one.records(run);
+      const { node } = (await four.status()).node;
+      const given = saidOf(records.filter(({ author }) => author === node));
+      expect(given.some(({ saying }) => saying === "contribution")).toBe(true);
+      await eventually(
+        "it has what was before it",
+        async () => (await four.records(run)).length === (await one.records(run)).length,
+      );
+      expect((await four.run("cluster", "leave")).status).toBe(0);
     },
     10 * minutes,
   );

@@ -237,7 +237,7 @@ export class RunEngine {
 
   #carryOut(effect: ParticipantEffect): void {
     if (effect.kind === "begin") return this.#begin(effect.key, effect.job);
-    if (effect.kind === "say") return void this.#track(this.#say(effect));
+    if (effect.kind === "say") return this.#track(this.#say(effect));
     if (this.#underway?.key !== effect.key) return;
     log.debug("{key} is not due any more", { key: effect.key });
     this.#underway.giveUp.abort(new Refusal("interrupted", "it is not due any more", ""));

@@ -146,7 +146,7 @@ export class RunFollower {
       `${JSON.stringify(pointer)}\n`,
     );
     const removed = await this.#sweep(run);
-    const record = { step: number, stateDigest: digest!, manifestDigest: manifest.digest };
+    const record = { step: number, stateDigest: digest, manifestDigest: manifest.digest };
     local.store.recordCheckpoint(run.run, record, removed, Math.floor(services.clock.wallMs()));
     this.#published.set(run.run, number);
   }

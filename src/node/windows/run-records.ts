@@ -178,8 +178,8 @@ function turnsOf(command: RunCommand, before: Run | null, after: Run): readonly 
     told.push({ kind: "phase", body: { phase: after.phase, reason: after.reason } });
   if (before !== null && before.revision.number !== after.revision.number)
     told.push({ kind: "promoted", body: { revision: after.revision.number } });
-  const isHeld = before?.window != null && after.window === null && after.past?.outcome === "held";
-  if (isHeld && before.past?.number !== after.past.number)
+  const isPast = before !== null && before.past?.number !== after.past?.number;
+  if (isPast && after.past?.outcome === "held")
     told.push({ kind: "held", body: { reason: after.past.reason } });
   return told;
 }

@@ -102,6 +102,6 @@ export class RunTally {
 }
 
 /** The step among those of the run: the step of its schedule that is done with it. */
-function asRunStep({ slot: _, scheduleStep, ...record }: WindowStep) {
+function asRunStep({ slot: _slot, scheduleStep, ...record }: WindowStep) {
   return { ...record, step: scheduleStep + 1 };
 }
