@@ -16,52 +16,86 @@ export function* surroundingsFor(
   /** Whoever signed the event's statement, with the key that it holds under. */
   signer: { readonly node: string; readonly key: string } | null,
 ): Generator<Surroundings> {
-  for (const ready of readyOf(record, before, [...keys.keys()]))
+  for (const there of thoseThere(record, before, [...keys.keys()]))
     yield {
       ...{ mesh, nowMs: record.atMs, term: record.term },
       members: [...keys].map(([node, history]): RunMember => {
-        const isReady = ready.has(node);
+        const as = there.get(node);
         const key = (node === signer?.node ? signer.key : null) ?? history.keys.at(-1)!.key;
-        return { node, key, isReady, isTrainer: true, isValidator: true, isHost: true };
+        const able = { isReady: as !== undefined, isValidator: as !== "bystander" };
+        return { node, key, ...able, isTrainer: true, isHost: true };
       }),
     };
 }
 
-type Ready = ReadonlySet<string>;
+/** Who is ready, and whether it may be drawn to judge. */
+type There = ReadonlyMap<string, "validator" | "bystander">;
 
-/** Members about whom it is tried out whether they were ready; beyond, only all of them and none. */
-const openMaximum = 10;
+/** Nodes about each of whom it is tried out how it stood. */
+const fewMaximum = 7;
 
-/** Sets of ready members that may have led to what was decided; the first that does is taken. */
-function readyOf(record: RunRecord, before: Run | null, all: readonly string[]): Iterable<Ready> {
+const all = (nodes: Iterable<string>): There =>
+  new Map([...nodes].map((node) => [node, "validator"] as const));
+
+/** Who may have been there so that just this was decided; the first that leads to it is taken. */
+function thoseThere(
+  record: RunRecord,
+  before: Run | null,
+  nodes: readonly string[],
+): Iterable<There> {
   const { command, decided, author } = record;
   const said = (decided ?? {}) as { readonly tasks?: unknown; readonly draws?: unknown };
   if (command.kind === "window-opened" && Array.isArray(said.tasks))
-    return [new Set((said.tasks as Task[]).map(({ worker }) => worker))];
+    return [all((said.tasks as Task[]).map(({ worker }) => worker))];
   if (command.kind === "run-stated" && command.statement.said.saying === "revision") {
     // Fewer than the quorum suffice where nobody else is there who could state it.
     const stated = before?.window?.computed.map(({ node }) => node) ?? [];
-    return [new Set(all), new Set([...stated, author])];
+    return [all(nodes), all([...stated, author])];
   }
-  if (!Array.isArray(said.draws)) return [new Set(all)];
+  if (!Array.isArray(said.draws)) return [all(nodes)];
   const draws = said.draws as Draw[];
-  const drawn = new Set(draws.flatMap(({ validators }) => validators));
-  if (command.kind === "window-sealed") return [drawn];
-  return command.kind === "validators-redrawn" ? redrawn(draws, drawn, before) : [new Set(all)];
+  if (command.kind === "window-sealed") return [all(drawnIn(draws))];
+  return command.kind === "validators-redrawn" ? redrawn(draws, before) : [all(nodes)];
 }
 
-/** Whoever came new was ready; of those who were drawn before it has to be tried out. */
-function* redrawn(draws: readonly Draw[], drawn: Ready, before: Run | null): Generator<Ready> {
+const drawnIn = (draws: readonly Draw[]) => new Set(draws.flatMap(({ validators }) => validators));
+
+/**
+ * Whoever came new was ready to judge. Of those who were drawn before it has to be tried out: one may have gone, or be
+ * there and judge no more.
+ */
+function* redrawn(draws: readonly Draw[], before: Run | null): Generator<There> {
   const earlier = before?.window?.draws ?? [];
   const isNew = ({ worker }: Draw, node: string) =>
     !earlier.some((each) => each.worker === worker && each.validators.includes(node));
   const fresh = new Set(
     draws.flatMap((draw) => draw.validators.filter((node) => isNew(draw, node))),
   );
-  const open = [...drawn].filter((node) => !fresh.has(node));
-  yield drawn;
-  yield fresh;
-  if (open.length > openMaximum) return;
-  for (let chosen = 1; chosen < 2 ** open.length - 1; chosen++)
-    yield new Set([...fresh, ...open.filter((_, place) => (chosen >> place) & 1)]);
+  const open = [...drawnIn(draws)].filter((node) => !fresh.has(node));
+  for (const stands of waysOf(open.length)) {
+    const there = new Map(all(fresh));
+    for (const [place, node] of open.entries()) {
+      const as = stands(place);
+      if (as !== undefined) there.set(node, as);
+    }
+    yield there;
+  }
+}
+
+type Stands = (place: number) => "validator" | "bystander" | undefined;
+
+/** All ways in which a few may stand; of more, that all do, none, or all but one or two. */
+function* waysOf(count: number): Generator<Stands> {
+  const as = ["validator", undefined, "bystander"] as const;
+  if (count <= fewMaximum) {
+    for (let way = 0; way < 3 ** count; way++)
+      yield (place) => as[Math.floor(way / 3 ** place) % 3];
+    return;
+  }
+  yield () => "validator";
+  yield () => undefined;
+  for (let first = 0; first < count; first++)
+    for (let second = first; second < count; second++)
+      for (const other of [undefined, "bystander"] as const)
+        yield (place) => (place === first || place === second ? other : "validator");
 }
