@@ -1,9 +1,18 @@
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, cpSync, existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { binaryPath, jsonLines, runBinary, start } from "./binary.ts";
 import { childrenOf, DaemonHome, lives, until } from "./daemon.fixture.ts";
 import { askSocket, askTcp, codeIn } from "./storm-doors.fixture.ts";
+import { liveLines } from "./training.fixture.ts";
 
 /** What happens around a daemon that lives for months. */
 
@@ -199,18 +208,21 @@ describe("A-9 around a daemon", () => {
   );
 
   test(
-    "A-9 demo beside a daemon says what to type",
+    "A-9 demo beside a daemon leaves it alone, and nothing behind that runs when it is stopped",
     async () => {
       await using home = new DaemonHome();
       await home.up();
-      const { code, hint } = await home.json("demo");
-      expect(code).toBe("home_locked");
-      const [, typed = ""] = /`psionic (demo --home [^`]+)`/.exec(String(hint)) ?? [];
-      const demo = start([await binaryPath(), ...typed.split(" "), "--json"], home.path);
-      const first = new TextDecoder().decode((await demo.stdout.getReader().read()).value);
-      expect(jsonLines(first.split("\n")[0]!)[0]).toMatchObject({ home: `${home.path}-demo` });
+      const demo = start([await binaryPath(), "demo", "--json"], home.path);
+      const lines = liveLines(demo.stdout);
+      const { value: began } = await lines.next();
+      expect(began).toMatchObject({ type: "demo", folder: `${home.path}/demo-1` });
+      const { value: node } = await lines.next();
+      expect(node).toMatchObject({ type: "node", number: 1 });
+      const file = join(home.path, "demo-1", "node-1", "daemon.json");
+      const { pid } = JSON.parse(readFileSync(file, "utf8")) as { pid: number };
       demo.kill("SIGINT");
       await demo.exited;
+      await until("its node is gone", () => !lives(pid));
       expect((await runBinary(["status"], { home: home.path })).status).toBe(0);
     },
     2 * minutes,

@@ -145,7 +145,10 @@ describe("I-1 two processes on one home", () => {
       last = line;
       if (line["type"] !== "checkpoint" || isAsked) continue;
       isAsked = true;
-      for (const second of [["train", book], ["train", "--resume", "first"], ["demo"]]) {
+      for (const second of [
+        ["train", book],
+        ["train", "--resume", "first"],
+      ]) {
         const refused = await runBinary([...second, "--json"], { home });
         expect({ second, status: refused.status, ...lastLine(refused.stdout) }).toMatchObject({
           ...{ second, status: 11, code: "home_locked", details: { pid: first.pid } },

@@ -33,7 +33,7 @@ export const roomImports = {
     ...["train", "validate", "window", "artifact"],
   ],
   bench: ["refusal", "port", "command", "kernel", "model", "train"],
-  demo: ["refusal", "port", "command", "dataset", "train", "validate"],
+  demo: ["refusal", "port", "command", "train"],
   surface: ["refusal", "port", "codec", "receipt", "command", "peer", "artifact"],
   // The page: compiled for a browser, speaks only HTTP.
   web: [],
