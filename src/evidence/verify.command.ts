@@ -1,6 +1,6 @@
 import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
-import type { CommandContext, Screen } from "#src/command/define.ts";
+import type { CommandContext, Screen, Services } from "#src/command/define.ts";
 import { defineCommand } from "#src/command/registry.ts";
 import { isaParameter, threadsParameter } from "#src/train/parameter-entries.ts";
 import type { NumbersProgress } from "./check-numbers.ts";
@@ -73,7 +73,9 @@ defineCommand({
     const { verifyBundle } = await import("./verify-bundle.ts");
     const { openBackend } = await import("#src/train/open-backend.ts");
     const drawn = String(seed ?? services.random.bytes(8).toHex());
-    const directory = join(services.home.root, `.verify-${services.random.bytes(8).toHex()}`);
+    const name = `${scratchPrefix}${services.random.bytes(8).toHex()}`;
+    const directory = join(services.home.root, name);
+    await sweepScratch(services);
     const wish = { count: full ? null : replay, seed: drawn, budgetSteps: steps };
     const verified = await verifyBundle(file, wish, {
       ...{ disk: services.disk, clock: services.clock, directory, signal: context.signal },
@@ -105,6 +107,16 @@ defineCommand({
     },
   }),
 });
+
+/** Folders of verifications; what a killed one left is removed by another, a day later. */
+const scratchPrefix = ".verify-";
+const scratchAgeMs = 86_400_000;
+
+async function sweepScratch({ disk, clock, home }: Services): Promise<void> {
+  for (const { name, modifiedMs } of await disk.list(home.root))
+    if (name.startsWith(scratchPrefix) && modifiedMs < clock.wallMs() - scratchAgeMs)
+      await disk.remove(join(home.root, name)).catch(() => {});
+}
 
 /** Progress in steps is told so many milliseconds apart. */
 const progressMs = 250;
