@@ -16,7 +16,8 @@ export function drawsOf(
 ): readonly Draw[] {
   const validators = validatorsFor(run, window, around);
   return window.contributions.map(({ worker, segments }) => {
-    const next = ringAfter(validators, seed, worker).slice(0, run.spec.validators);
+    const ring = silentLast(window, ringAfter(validators, seed, worker));
+    const next = ring.slice(0, run.spec.validators);
     const segment = next.length > 0 ? segmentOf(run, seed, worker, segments) : null;
     return { worker, validators: next, segment };
   });
@@ -36,9 +37,8 @@ export function drawsAgain(
   return window.draws.map((draw) => {
     const missing = missingOf(window, draw);
     if (missing.length === 0) return draw;
-    const others = ringAfter(validators, seed, draw.worker).filter(
-      (node) => !draw.validators.includes(node),
-    );
+    const ring = silentLast(window, ringAfter(validators, seed, draw.worker));
+    const others = ring.filter((node) => !draw.validators.includes(node));
     const replaced = new Map(missing.map((node, place) => [node, others[place] ?? node]));
     const again = draw.validators.map((node) => replaced.get(node) ?? node);
     const kept = again.filter((node) => !missing.includes(node) || isReady(around, node));
@@ -86,6 +86,14 @@ function ringAfter(nodes: readonly string[], seed: Digest, node: string): readon
     .map((each) => each.node);
   const from = ring.indexOf(node);
   return [...ring.slice(from + 1), ...ring.slice(0, from)];
+}
+
+/** Who had work in the window and gave none is probably gone: it judges only where there are too few others. */
+function silentLast({ tasks, contributions }: Window, nodes: readonly string[]): readonly string[] {
+  const given = new Set(contributions.map(({ worker }) => worker));
+  const isSilent = (node: string) =>
+    tasks.some(({ worker }) => worker === node) && !given.has(node);
+  return [...nodes.filter((node) => !isSilent(node)), ...nodes.filter(isSilent)];
 }
 
 const chances = 2 ** 32;

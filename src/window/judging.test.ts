@@ -22,6 +22,20 @@ describe("W-8 verdicts", () => {
     expect(mesh.judge(other!.validators[0]!, other!.worker)).toBe("done");
   });
 
+  test("W-7 come from who gave nothing in the window only where nobody else is", () => {
+    for (const name of ["one", "two", "three", "four"]) {
+      const mesh = new TestRuns(["a", "b", "c", "d"]);
+      mesh.change("d", { isValidator: true });
+      mesh.begin().toSealed(["a", "b", "c"]);
+      mesh.redraw(name);
+      expect(mesh.window.draws.flatMap(({ validators }) => validators)).not.toContain("d");
+    }
+    const pair = new TestRuns(["a", "b"]);
+    pair.change("b", { isValidator: true });
+    pair.begin().toSealed(["a"]);
+    expect(pair.window.draws.map(({ validators }) => validators)).toEqual([["b"]]);
+  });
+
   test("W-8 before the seal there are none, and after the score none any more", () => {
     const mesh = new TestRuns().begin();
     expect(mesh.judge("a", "b")).toBe("window_stale");
