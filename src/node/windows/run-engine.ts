@@ -77,6 +77,8 @@ export class RunEngine {
   #isLeaving = false;
   /** States that were given to who judges, by run, window and segment. */
   readonly #given = new Map<string, Promise<{ readonly artifact: Digest }>>();
+  /** The state that was made ready last before anybody asked. */
+  #readied = "";
 
   constructor(readonly parts: EngineParts) {
     const { services, node, cluster } = parts;
@@ -155,6 +157,17 @@ export class RunEngine {
     return given;
   }
 
+  /** What was drawn of this node's work is made ready before it judges others: they wait for it. */
+  #giveDrawn(run: Run): void {
+    const { window } = run;
+    const draw = window?.draws.find(({ worker }) => worker === this.parts.node);
+    if (window?.stage !== "sealed" || typeof draw?.segment !== "number") return;
+    const key = `${run.run} ${window.number} ${draw.segment}`;
+    if (this.#readied === key) return;
+    this.#readied = key;
+    this.drawnState(run, window.number, draw.segment, this.#stopped.signal).catch(() => {});
+  }
+
   async #giveState(run: string, window: number, index: number, signal: AbortSignal) {
     const { disk } = this.parts.services;
     const { root } = this.places.paths(run);
@@ -204,6 +217,7 @@ export class RunEngine {
     if (state.mesh !== this.#mesh) this.#enter(state.mesh);
     this.#runs = state.runs;
     this.follower.follow(state.runs);
+    for (const run of state.runs) this.#giveDrawn(run);
     const isBusy = services.trainings.active().length > 0;
     const runs = isBusy || !this.#isFit(state) ? [] : state.runs;
     if (isBusy) void this.#leave(state);
