@@ -146,6 +146,11 @@ class RunStep {
     return this.mesh.members.some((each) => each.node === node && each.standing === "ready");
   }
 
+  #isTrainer(id: string): boolean {
+    const member = this.mesh.members.find(({ node }) => node === id);
+    return member?.standing === "ready" && member.roles.includes("trainer");
+  }
+
   #drawn(seed: Digest): void {
     this.say("draw-fresh", !this.known.seeds.has(seed), "a number was drawn before");
     this.known.seeds.add(seed);
@@ -241,7 +246,7 @@ class RunStep {
     if (last?.said.saying === "revision" && isSame(last.said.digest)) sayers.add(last.node);
     const able = workers.filter(
       ({ node, revision, isQuarantined }) =>
-        revision === this.before.revision.number && !isQuarantined && this.#isReady(node),
+        revision === this.before.revision.number && !isQuarantined && this.#isTrainer(node),
     );
     const isProven = sayers.size >= Math.max(1, Math.min(spec.quorum, able.length));
     this.say("promotion-proven", isProven, `${sayers.size} of ${able.length} made the revision`);

@@ -42,6 +42,7 @@ export class RunPlay {
     often(40, () => this.#ask(this.#traffic.begin(world.view())));
     often(120, () => this.#ask(this.#traffic.wish(world.view())));
     often(20, () => this.#ask(this.#traffic.mischief(world.view(), world.leaders()[0]?.id)));
+    often(8, () => this.#ask(this.#traffic.sealAgain(world.view(), world.leaders()[0]?.id)));
     often(shared.weather.withholdEvery, () => this.#withhold());
   }
 

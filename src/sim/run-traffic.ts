@@ -67,6 +67,16 @@ export class RunTraffic {
     return ask(author, "self", { kind: "run-stated", node: author, statement: told });
   }
 
+  /** A window that is sealed, sealed again with another number; null where none is. */
+  sealAgain({ state, commitIndex: index }: MeshView, leader: string | undefined): Request | null {
+    const run = state.runs.find(({ window }) => window?.stage === "sealed");
+    if (run === undefined || leader === undefined) return null;
+    const fence = { term: state.term, index, authority: authorityDigest(state) };
+    const seed = digestJson(["a lot", ++this.#lot]);
+    const about = { run: run.run, window: run.window!.number, seed, fence };
+    return ask(leader, "coordinator", { kind: "window-sealed", ...about });
+  }
+
   /** As one who coordinates might give it by mistake: too early, of another window, twice. */
   #order({ state, commitIndex: index }: MeshView, leader: string | undefined): Request {
     const { chance } = this;

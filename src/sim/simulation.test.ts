@@ -61,7 +61,7 @@ describe("C-10 simulation", () => {
 const seedBound = 150;
 /** Those of runs are looked for only in seeds that have some: not a third. */
 const runSeedBound = 300;
-const findSeconds = 120;
+const findSeconds = 240;
 
 describe("C-10 planted mistakes", () => {
   const found = new Set<string>();

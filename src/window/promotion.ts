@@ -9,9 +9,11 @@ import { holdsPresent, knownWorker, mapWorkers, memberOf, withWorker } from "./w
 
 /** Those who can make the next revision, or said what it is. */
 function mergersOf(run: Run, window: Window, around: Surroundings): ReadonlySet<string> {
-  const able = run.workers.filter(
-    (worker) => holdsPresent(run, worker) && memberOf(around, worker.node)?.isReady === true,
-  );
+  const able = run.workers.filter((worker) => {
+    const member = memberOf(around, worker.node);
+    // Who came back with other roles brings no revision here any more.
+    return holdsPresent(run, worker) && member?.isReady === true && member.isTrainer;
+  });
   return new Set([...able, ...window.computed].map(({ node }) => node));
 }
 
