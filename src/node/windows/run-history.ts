@@ -1,7 +1,9 @@
 import * as v from "valibot";
 import { digestJson } from "#src/codec/digest.ts";
+import { isFact } from "#src/receipt/receipt.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { runCommands } from "#src/window/event.ts";
+import { idOf } from "#src/window/reduce.ts";
 import type { Run } from "#src/window/run.ts";
 import type { RunRecord } from "#src/window/services.ts";
 import type { ClusterRuntime } from "../cluster/runtime.ts";
@@ -12,6 +14,8 @@ const pageCount = 200;
 const pageMaximum = 2_000;
 /** Messages between nodes have a megabyte. */
 const pageLengthMaximum = 400_000;
+/** Characters of a whole history that are taken from another: a million events have less. */
+const historyLengthMaximum = 512 * 1024 * 1024;
 
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -19,7 +23,7 @@ const recordSchema = v.strictObject({
   ...{ run: v.pipe(v.string(), v.maxLength(32)), index: natural, term: natural, atMs: natural },
   author: v.pipe(v.string(), v.maxLength(64)),
   command: v.variant("kind", [...runCommands]),
-  decided: v.unknown(),
+  decided: v.custom<unknown>(isFact, "must be text, integers, truth values, lists and objects"),
   chain: digest,
 });
 const recordsAnswer = v.object({
@@ -71,8 +75,14 @@ export class RunHistory {
       .map((member) => member.node);
   }
 
+  /**
+   * What another gives, as far as it can be true: nothing stands in the log behind what was applied here, so that
+   * no invented place is taken from an event that is still to come.
+   */
   async #recordsOf(node: string, run: string, signal: AbortSignal): Promise<readonly RunRecord[]> {
+    const { appliedIndex } = this.parts.cluster.standing();
     const found: RunRecord[] = [];
+    let length = 0;
     for (let page = 0; page < pageMaximum; page++) {
       const after = found.at(-1)?.index ?? 0;
       const parameters = { run, after, count: pageCount };
@@ -81,9 +91,14 @@ export class RunHistory {
       if (!read.success) return found;
       const { records } = read.output;
       const isNext = records.every(
-        (each, place) => each.run === run && each.index > (records[place - 1]?.index ?? after),
+        (each, place) =>
+          each.run === run &&
+          idOf(each.command) === run &&
+          each.index > (records[place - 1]?.index ?? after) &&
+          each.index <= appliedIndex,
       );
-      if (!isNext || records.length === 0) return found;
+      length += JSON.stringify(records).length;
+      if (!isNext || records.length === 0 || length > historyLengthMaximum) return found;
       found.push(...records);
     }
     return found;

@@ -116,6 +116,50 @@ describe("W-11 the record of a run", () => {
   });
 });
 
+describe("W-11 a history that another member gives", () => {
+  const honest = () => {
+    const log = [applied(3, "membership", create), applied(4, "self", ready())];
+    return records.changesOf(log).map(({ record }) => record);
+  };
+  const member = (name: string) => ({ ...mesh.members[0]!, node: name });
+  /** What is known after having asked members who answer so. */
+  const whole = async (answers: Readonly<Record<string, () => unknown>>) => {
+    const state = { ...mesh, members: [...mesh.members, ...Object.keys(answers).map(member)] };
+    const cluster = {
+      ownState: () => state,
+      standing: () => ({ appliedIndex: 10 }),
+      ask: async (name: string, _: string, { after }: { after: number }) =>
+        after === 0 ? { records: answers[name]!() } : { records: [] },
+    } as unknown as ClusterRuntime;
+    const history = new RunHistory({ cluster, records, node });
+    return history.whole(run, mesh.runs[0], new AbortController().signal);
+  };
+
+  test("W-11 is taken where it fits", async () => {
+    const theirs = honest();
+    expect((await whole({ bo: () => theirs })).isWhole).toBe(true);
+    expect(records.all(run).map(({ index }) => index)).toEqual([3, 4]);
+  });
+
+  test("W-11 takes no place in the log that is still to come", async () => {
+    const theirs = honest().map((record) => ({ ...record, index: record.index + 1_000 }));
+    expect((await whole({ bo: () => theirs })).isWhole).toBe(false);
+    expect(records.all(run)).toEqual([]);
+  });
+
+  test("W-11 of a member that answers nonsense does not keep the next from being asked", async () => {
+    const theirs = honest();
+    const nonsense = [
+      ...["\ud800", 0.5, JSON.parse("[".repeat(5_000) + "]".repeat(5_000))].map((decided) =>
+        theirs.map((record) => ({ ...record, decided })),
+      ),
+      theirs.map((record) => ({ ...record, command: { ...create, run: "other" } })),
+    ];
+    for (const records of nonsense)
+      expect((await whole({ ann: () => records, bo: () => theirs })).isWhole).toBe(true);
+  });
+});
+
 describe("W-8 lies for tests", () => {
   test("W-8 only the word with its oath makes a node lie", () => {
     const kindOf = (given: string | undefined) => Sabotage.from({ PSIONIC_SABOTAGE: given }).kind;
