@@ -24,7 +24,7 @@ export class RunShared {
   constructor(chance: Chance, sites: readonly string[], isUp: (site: string) => boolean) {
     this.plane = new Plane(isUp);
     this.weather = drawRunWeather(chance);
-    const liarCount = chance.happens(0.6) ? chance.between(1, Math.floor(sites.length / 2)) : 0;
+    const liarCount = chance.happens(0.8) ? chance.between(1, Math.floor(sites.length / 2)) : 0;
     const liars = chance.shuffled(sites).slice(0, liarCount);
     this.#workplaces = new Map(
       sites.map((site) => [site, drawWorkplace(chance, liars.includes(site))]),

