@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Member, mesh } from "./cluster-home.fixture.ts";
 
@@ -107,3 +107,17 @@ export function saidOf(records: readonly RunRecord[]): readonly Record<string, u
     command.statement === undefined ? [] : [command.statement.said],
   );
 }
+
+/** Processes of a home that do a run's native work. */
+export const workersOf = (home: Trainer): number[] =>
+  readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const environment = readFileSync(`/proc/${name}/environ`, "utf8");
+      const command = readFileSync(`/proc/${name}/cmdline`, "utf8");
+      const isOurs = environment.split("\0").includes(`PSIONIC_HOME=${home.path}`);
+      return isOurs && command.includes("__worker") ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });

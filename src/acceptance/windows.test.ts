@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
 import { free, kill, minutes } from "./cluster-home.fixture.ts";
 import { lives, until } from "./daemon.fixture.ts";
 import { runBinary } from "./binary.ts";
@@ -11,6 +10,7 @@ import {
   saidOf,
   Trainer,
   trainers,
+  workersOf,
 } from "./windows.fixture.ts";
 
 /** Three daemons of the compiled program that train one model over the loopback. */
@@ -31,20 +31,6 @@ const words = [...settings, "--steps", "24"];
 let undisturbed = "";
 /** At the port it had before: those that all move at once cannot find each other. */
 const again = ["--detach", "--port", "0"];
-
-/** Processes of a home that do a run's native work. */
-const workersOf = (home: Trainer): number[] =>
-  readdirSync("/proc").flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const environment = readFileSync(`/proc/${name}/environ`, "utf8");
-      const command = readFileSync(`/proc/${name}/cmdline`, "utf8");
-      const isOurs = environment.split("\0").includes(`PSIONIC_HOME=${home.path}`);
-      return isOurs && command.includes("__worker") ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
 
 describe("W-1 runs of a mesh", () => {
   test(
