@@ -1,14 +1,17 @@
+import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import type { Holder } from "#src/artifact/holder.ts";
 import type { Keep } from "#src/artifact/kept.ts";
 import type { NamedManifest } from "#src/artifact/manifest.ts";
-import { holderMaximum } from "#src/artifact/pull-request.ts";
+import { holderMaximum, type Pulled } from "#src/artifact/pull-request.ts";
 import type { Shelf } from "#src/artifact/shelf.ts";
 import { isLive, type MeshState } from "#src/cluster/state.ts";
 import type { Digest } from "#src/codec/digest.ts";
 import type { Services } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { openMembers } from "../holders/open-members.ts";
+
+const log = getLogger(["psionic", "runs"]);
 
 /** What of a run travels: each with the number of its revision or window. */
 export const keptKinds = ["document", "contribution", "revision", "state"] as const;
@@ -80,33 +83,44 @@ export class RunArtifacts {
 
   /**
    * Brings an artifact here: from those named, who may have it; where none of them gives it, from any member.
-   * Refused as pulls are.
+   * Refused as pulls are, with `artifact_too_large` before any of it is fetched.
    */
   async fetch(
     artifact: Digest,
     keep: { readonly run: string; readonly kind: KeptKind; readonly number: number },
-    from: readonly string[],
+    { from, mostBytes }: { readonly from: readonly string[]; readonly mostBytes: number | null },
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<{ readonly sizeBytes: number }> {
     const { pullArtifact } = await import("#src/artifact/pull.ts");
     const shelf = await this.shelf();
     const pull = (holders: readonly Holder[]) =>
       pullArtifact(shelf, {
-        ...{ artifact, holders, name: null, quotaBytes: null, signal, keep: this.#keep(keep) },
+        ...{ artifact, holders, name: null, quotaBytes: null, mostBytes, signal },
+        keep: this.#keep(keep),
         limits: { stallMs: 5_000 },
       });
-    const named = await this.#waysTo(from);
-    let fetchedBytes: number;
+    const ways = await this.#waysTo(from);
+    const startedMs = this.services.clock.monotonicMs();
+    let pulled: Pulled;
     try {
-      ({ fetchedBytes } = await pull(named));
+      pulled = await pull(ways);
     } catch (error) {
       const isMissing = error instanceof Refusal && error.code === "artifact_unavailable";
       const others = await this.#waysTo(null);
-      if (!isMissing || others.every((each) => named.includes(each))) throw error;
-      ({ fetchedBytes } = await pull(others));
+      if (!isMissing || others.every((each) => ways.includes(each))) throw error;
+      pulled = await pull(others);
     }
-    this.traffic(keep.run).receivedBytes += fetchedBytes;
-    this.#note(keep.run, await shelf.manifest(artifact));
+    this.traffic(keep.run).receivedBytes += pulled.fetchedBytes;
+    if (pulled.fetchedBytes > 0)
+      log.debug("fetched {kind} {number} of {run}", {
+        ...keep,
+        bytes: pulled.fetchedBytes,
+        ms: Math.round(this.services.clock.monotonicMs() - startedMs),
+        from: pulled.holders.map(({ holder, bytes, dropped }) => ({ holder, bytes, dropped })),
+      });
+    const named = await shelf.manifest(artifact);
+    this.#note(keep.run, named);
+    return { sizeBytes: named.manifest.sizeBytes };
   }
 
   /**
