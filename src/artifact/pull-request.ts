@@ -42,6 +42,8 @@ export interface PullRequest {
   readonly holders: readonly Holder[];
   readonly name: string | null;
   readonly quotaBytes: number | null;
+  /** Bytes of an artifact that can be what is wanted; a larger one is refused before it is fetched. */
+  readonly mostBytes?: number | null;
   /** For work that keeps it by itself: it gets no name then, and no receipt. */
   readonly keep?: Keep;
   readonly signal: AbortSignal;

@@ -19,8 +19,8 @@ const joinPollMs = 100;
  * on after them. A pull of an artifact that another process is pulling waits for it, and takes over if
  * it dies.
  *
- * Refusals: `artifact_unavailable`, `artifact_manifest_wrong`, `artifact_quota` and `disk_full` before
- * anything is fetched, and the signal's reason.
+ * Refusals: `artifact_unavailable`, `artifact_manifest_wrong`, `artifact_too_large`, `artifact_quota` and
+ * `disk_full` before anything is fetched, and the signal's reason.
  */
 export async function pullArtifact(shelf: Shelf, request: PullRequest): Promise<Pulled> {
   const limits = { ...pullLimits, ...request.limits };
@@ -114,6 +114,7 @@ class Pull {
   async run(isJoined: boolean): Promise<Pulled> {
     const { shelf, request } = this;
     const named = await this.#manifest();
+    requireSize(named, request.mostBytes ?? null);
     const chunks = distinctChunks(named.manifest);
     this.#totalBytes = chunks.reduce((total, { sizeBytes }) => total + sizeBytes, 0);
     const here = await shelf.blobs.present(chunks.map(asBlob));
@@ -233,6 +234,17 @@ class Pull {
     const sql = "DELETE FROM artifact_pull WHERE artifact = ?";
     this.shelf.parts.store().run(sql, this.request.artifact);
   }
+}
+
+function requireSize({ digest, manifest }: NamedManifest, mostBytes: number | null): void {
+  const { sizeBytes } = manifest;
+  if (mostBytes === null || sizeBytes <= mostBytes) return;
+  throw new Refusal(
+    "artifact_too_large",
+    `artifact ${digest.slice(0, 12)} has ${sizeBytes} bytes; what is wanted has ${mostBytes} at most`,
+    "whoever made it did not make what it was to be; nothing of it was fetched",
+    { artifact: digest, sizeBytes, mostBytes },
+  );
 }
 
 const asBlob = ({ digest, sizeBytes }: ChunkPlace): Blob => ({

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Services } from "#src/command/define.ts";
 import type { Run, RunPhase } from "#src/window/run.ts";
+import { Refusal } from "#src/refusal/refusal.ts";
 import { Chronicle } from "#src/train/chronicle.ts";
 import type { RunManifest } from "#src/train/run-manifest.ts";
 import { RunStore, type RunState, type TimedStep } from "#src/train/run-store.ts";
@@ -34,6 +35,29 @@ export class LocalRuns {
 
   has(run: string): boolean {
     return this.services.store.get("SELECT 1 FROM run WHERE id = ?", run) !== null;
+  }
+
+  /**
+   * Takes an id of this home for a run of the mesh. Whoever begins a run chooses its id: one that is a run of this
+   * home's own, or of another mesh or document, stays what it is. Refused with `run_exists` then.
+   */
+  claim({ run, document }: Pick<Run, "run" | "document">, mesh: string): void {
+    const { store } = this.services;
+    const known = store.get("SELECT mesh, document FROM run_of_mesh WHERE run = ?", run);
+    if (known?.["mesh"] === mesh && known["document"] === document) return;
+    if (known !== null || this.has(run))
+      throw new Refusal(
+        "run_exists",
+        `this home has another run ${run} than the one of the mesh, which it takes no part in`,
+        "have whoever began the run of the mesh begin it again, under an id of its own",
+        { run },
+      );
+    store.run(
+      "INSERT INTO run_of_mesh (run, mesh, document) VALUES (?, ?, ?)",
+      run,
+      mesh,
+      document,
+    );
   }
 
   /** Makes the row where there is none. A name that another run of this home has gets the run's id behind it. */

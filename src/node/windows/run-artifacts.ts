@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import type { Holder } from "#src/artifact/holder.ts";
 import type { Keep } from "#src/artifact/kept.ts";
-import type { NamedManifest } from "#src/artifact/manifest.ts";
+import type { ArtifactManifest, NamedManifest } from "#src/artifact/manifest.ts";
 import { holderMaximum, type Pulled } from "#src/artifact/pull-request.ts";
 import type { Shelf } from "#src/artifact/shelf.ts";
 import { isLive, type MeshState } from "#src/cluster/state.ts";
@@ -90,7 +90,7 @@ export class RunArtifacts {
     keep: { readonly run: string; readonly kind: KeptKind; readonly number: number },
     { from, mostBytes }: { readonly from: readonly string[]; readonly mostBytes: number | null },
     signal: AbortSignal,
-  ): Promise<{ readonly sizeBytes: number }> {
+  ): Promise<ArtifactManifest> {
     const { pullArtifact } = await import("#src/artifact/pull.ts");
     const shelf = await this.shelf();
     const pull = (holders: readonly Holder[]) =>
@@ -120,7 +120,7 @@ export class RunArtifacts {
       });
     const named = await shelf.manifest(artifact);
     this.#note(keep.run, named);
-    return { sizeBytes: named.manifest.sizeBytes };
+    return named.manifest;
   }
 
   /**

@@ -12,7 +12,7 @@ import { isOver, type Run } from "#src/window/run.ts";
 import type { LocalRuns } from "./local-runs.ts";
 import { ownerOf, type RunArtifacts } from "./run-artifacts.ts";
 import type { RunHistory } from "./run-history.ts";
-import type { RunJobs } from "./run-jobs.ts";
+import { isUnfit, type RunJobs } from "./run-jobs.ts";
 import type { RunPlaces } from "./run-places.ts";
 import type { RunRecords } from "./run-records.ts";
 
@@ -64,7 +64,6 @@ export class RunFollower {
   follow(runs: readonly Run[]): void {
     const nowMs = Math.floor(this.parts.services.clock.wallMs());
     for (const run of runs) {
-      this.parts.local.follow(run, nowMs);
       this.#complete(run);
       if (!this.parts.places.isHere(run.run)) {
         // Of a start before this one; what takes part opens it by itself.
@@ -74,6 +73,7 @@ export class RunFollower {
           });
         continue;
       }
+      this.parts.local.follow(run, nowMs);
       this.#publish(run);
       this.#fetchAhead(run);
       this.#tidy(run);
@@ -175,7 +175,9 @@ export class RunFollower {
       const name = `contribution ${artifact}`;
       if (this.#collected.has(name)) continue;
       this.#once(name, async (signal) => {
-        await jobs.contributionOf(run, window, worker, signal);
+        await jobs.contributionOf(run, window, worker, signal).catch((error: unknown) => {
+          if (!isUnfit(error)) throw error;
+        });
         this.#collected.set(name, window.number);
       });
     }
@@ -191,14 +193,18 @@ export class RunFollower {
       const { said } = command.statement;
       if (said.saying !== "evaluation") continue;
       const run = runs.find((each) => each.run === record.run);
-      if (run !== undefined) this.#once(`loss ${record.index}`, () => this.#recordLoss(run, said));
+      if (run !== undefined)
+        this.#once(`loss ${record.index}`, (signal) => this.#recordLoss(run, said, signal));
     }
   }
 
-  async #recordLoss(run: Run, said: SayingOf<"evaluation">): Promise<void> {
-    const { local, services } = this.parts;
-    if (!local.has(run.run)) return;
+  async #recordLoss(run: Run, said: SayingOf<"evaluation">, signal: AbortSignal): Promise<void> {
+    const { local, services, places } = this.parts;
     const loss = Buffer.from(said.lossBits, "hex").readFloatBE(0);
+    // Whoever states anything at all; a row takes numbers.
+    if (!local.has(run.run) || !Number.isFinite(loss)) return;
+    // Refused where the row is of another run than the mesh's.
+    await places.document(run, signal);
     const bytesPerTarget = await this.#bytesPerTargetOf(run, said.isFull);
     local.recordEvaluation(
       run.run,

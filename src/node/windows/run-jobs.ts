@@ -1,11 +1,13 @@
+import type { ArtifactManifest } from "#src/artifact/manifest.ts";
 import type { Services } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
+import { commitmentsFile, deltaFile } from "#src/train/windows/commitments.ts";
 import type { Progress } from "#src/train/windows/messages.ts";
 import type { LocalWork } from "#src/train/windows/tasks.ts";
 import type { SayingOf } from "#src/window/event.ts";
 import type { Job, Outcome } from "#src/window/job.ts";
 import { reasons as reasonWords, type Reason } from "#src/window/reasons.ts";
-import type { Run, Task, Window } from "#src/window/run.ts";
+import type { Contribution, Run, Task, Window } from "#src/window/run.ts";
 import { scheduleStep } from "#src/window/schedule.ts";
 import type { RunArtifacts } from "./run-artifacts.ts";
 import type { RunPlaces } from "./run-places.ts";
@@ -15,6 +17,11 @@ import type { WorkerDesk } from "./worker-desk.ts";
 const againMs = 300;
 /** Of the time for judging, what is left for saying the verdict when something cannot be had. */
 const verdictShare = 0.6;
+
+/** What no other attempt changes: by an artifact's digest its size and manifest are what they are. */
+const unfit: ReadonlySet<string> = new Set([
+  ...["artifact_too_large", "artifact_manifest_wrong", "delta_malformed"],
+]);
 
 type JobOf<K extends Job["kind"]> = Extract<Job, { readonly kind: K }>;
 
@@ -100,6 +107,7 @@ export class RunJobs {
     const contributed = await this.#patiently(giveUpMs, signal, () =>
       this.contributionOf(run, window, worker, signal),
     );
+    if (contributed === "unfit") return unavailable("delta_malformed");
     if (contributed === null) return unavailable("delta_unavailable");
     const state =
       draw.segment === null
@@ -107,6 +115,7 @@ export class RunJobs {
         : await this.#patiently(giveUpMs, signal, () =>
             this.#stateOf(run, window, { worker, segment: draw.segment! }, signal),
           );
+    if (state === "unfit") return unavailable("state_differs");
     if (state === null && draw.segment !== null) return unavailable("state_unavailable");
     const revision = await places.present(run, signal);
     const { commitments, segments, private: after } = contribution;
@@ -192,8 +201,19 @@ export class RunJobs {
     if (contribution === undefined) throw new Error("what was contributed is fetched");
     const keep = { run: run.run, kind: "contribution", number: window.number } as const;
     const validators = window.draws.find((draw) => draw.worker === worker)?.validators ?? [];
-    await artifacts.fetch(contribution.artifact, keep, [worker, ...validators], signal);
+    const given = await artifacts.fetch(
+      contribution.artifact,
+      keep,
+      { from: [worker, ...validators], mostBytes: this.#mostBytes(run, contribution) },
+      signal,
+    );
+    requireDelta(given, contribution);
     return artifacts.layOut(run.run, contribution.artifact, signal);
+  }
+
+  /** As much as it said, and never more than a delta of the run can have. */
+  #mostBytes({ run }: Run, { sizeBytes }: Contribution): number {
+    return Math.min(sizeBytes, this.parts.places.bytesMaximum(run, "contribution") ?? 0);
   }
 
   /** The worker's own state at a commitment, as it gives it to who was drawn to compute on from there. */
@@ -209,16 +229,21 @@ export class RunJobs {
     const artifact = answer.artifact;
     if (typeof artifact !== "string" || !/^[0-9a-f]{64}$/.test(artifact)) throw wrongAnswer(worker);
     const keep = { run: run.run, kind: "state", number: window.number } as const;
-    await artifacts.fetch(artifact, keep, [worker], signal);
+    const mostBytes = this.parts.places.bytesMaximum(run.run, "state");
+    const { files } = await artifacts.fetch(artifact, keep, { from: [worker], mostBytes }, signal);
+    if (files === undefined) throw wrongAnswer(worker);
     return artifacts.layOut(run.run, artifact, signal);
   }
 
-  /** Tries again until the time is up, for who has it may be coming back; null then. */
+  /**
+   * Tries again until the time is up, for who has it may be coming back; null then. Waiting makes nothing of what is
+   * not of the size that it can have.
+   */
   async #patiently<T>(
     untilMs: number,
     signal: AbortSignal,
     work: () => Promise<T>,
-  ): Promise<T | null> {
+  ): Promise<T | "unfit" | null> {
     const { clock } = this.parts.services;
     for (;;) {
       try {
@@ -226,6 +251,7 @@ export class RunJobs {
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof Refusal)) throw error;
+        if (isUnfit(error)) return "unfit";
         if (clock.monotonicMs() >= untilMs) return null;
       }
       await clock.sleep(againMs, signal);
@@ -246,10 +272,30 @@ export function workOf({ spec }: Run, window: Window, task: Task): LocalWork {
   };
 }
 
+/** Whether what a member gave is nothing that another attempt or another holder makes fit. */
+export function isUnfit(error: unknown): boolean {
+  return error instanceof Refusal && unfit.has(error.code);
+}
+
 function asReason(word: string): Reason {
   const reason = reasonWords.find((each) => each === word);
   if (reason === undefined) throw new Error(`the worker process gives the reason ${word}`);
   return reason;
+}
+
+/** A contribution is two files, and of the size that was stated. Refused with `delta_malformed`. */
+function requireDelta(
+  { files, sizeBytes }: ArtifactManifest,
+  { worker, sizeBytes: statedBytes }: Contribution,
+): void {
+  const paths = files?.map(({ path }) => path) ?? [];
+  if (sizeBytes === statedBytes && paths.join() === [commitmentsFile, deltaFile].join()) return;
+  throw new Refusal(
+    "delta_malformed",
+    `what ${worker} contributed is no delta with its commitments, of the ${statedBytes} bytes it said`,
+    "who made it runs another version, or did not make it by the rules",
+    { node: worker, sizeBytes, statedBytes },
+  );
 }
 
 function wrongAnswer(node: string): Refusal {

@@ -1,17 +1,26 @@
 import { getLogger } from "@logtape/logtape";
 import { rename, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import type { Digest } from "#src/codec/digest.ts";
+import { canonicalText, type Digest } from "#src/codec/digest.ts";
 import type { Services } from "#src/command/define.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { datasetsDirectory } from "#src/train/run-data.ts";
-import { readRunDocument, runDataFolder, type RunDocument } from "#src/train/run-document.ts";
+import {
+  readRunDocument,
+  runDataFolder,
+  specOf,
+  type RunDocument,
+} from "#src/train/run-document.ts";
 import { revisionDigest } from "#src/train/revision.ts";
 import type { RevisionPlace } from "#src/train/windows/tasks.ts";
 import type { Run } from "#src/window/run.ts";
 import type { LocalRuns } from "./local-runs.ts";
-import type { RunArtifacts } from "./run-artifacts.ts";
+import { artifactBytesMaximum, documentBytesMaximum } from "./artifact-bytes.ts";
+import type { KeptKind, RunArtifacts } from "./run-artifacts.ts";
 import { RunPaths } from "./run-paths.ts";
+
+/** A run is its user's: nobody else of the machine reads its weights. */
+const ownerOnly = 0o700;
 
 const log = getLogger(["psionic", "runs"]);
 
@@ -39,6 +48,12 @@ export class RunPlaces {
     return this.#documents.get(run) ?? null;
   }
 
+  /** What an artifact of a run may have at most, as far as its document is known here; null before. */
+  bytesMaximum(run: string, kind: KeptKind): number | null {
+    const document = this.known(run);
+    return document === null ? null : artifactBytesMaximum(kind, document.manifest.model);
+  }
+
   /** Whether a start before this one brought the document here. */
   async wasHere(run: string): Promise<boolean> {
     return (await this.services.disk.stat(this.paths(run).document)) !== null;
@@ -51,17 +66,22 @@ export class RunPlaces {
   async document(run: Run, signal: AbortSignal): Promise<RunDocument> {
     const known = this.#documents.get(run.run);
     if (known !== undefined) return known;
-    const { disk } = this.services;
+    const { disk, home } = this.services;
     const paths = this.paths(run.run);
+    const mesh = this.artifacts.mesh();
+    if (mesh === null) throw new Refusal("interrupted", "this node left the mesh", "");
+    this.local.claim(run, mesh.mesh);
     if ((await disk.stat(paths.document)) === null) {
       const keep = { run: run.run, kind: "document", number: 0 } as const;
-      await this.artifacts.fetch(run.document, keep, holdersOf(run), signal);
+      const mostBytes = documentBytesMaximum(await disk.freeBytes(home.root));
+      await this.artifacts.fetch(run.document, keep, { from: holdersOf(run), mostBytes }, signal);
       const { takeOut } = await import("#src/artifact/take-out.ts");
-      await disk.makeDirectory(paths.root);
+      await disk.makeDirectory(paths.root, ownerOnly);
       const shelf = await this.artifacts.shelf();
       await takeOut(shelf, run.document, paths.document, signal);
     }
     const document = await readRunDocument(disk, paths.document);
+    requireSame(document, run);
     await this.#linkData(paths, document);
     this.local.add(run, document.manifest);
     this.#documents.set(run.run, document);
@@ -119,11 +139,23 @@ export class RunPlaces {
     const keep = { run: run.run, kind: "revision", number } as const;
     const holders = run.workers.filter(({ revision }) => revision === number);
     const from = holders.map(({ node }) => node);
-    await this.artifacts.fetch(artifact, keep, from, signal);
+    const mostBytes = this.bytesMaximum(run.run, "revision");
+    await this.artifacts.fetch(artifact, keep, { from, mostBytes }, signal);
     const { takeOut } = await import("#src/artifact/take-out.ts");
     await this.services.disk.makeDirectory(dirname(directory));
     await takeOut(await this.artifacts.shelf(), artifact, directory, signal);
   }
+}
+
+/** The log says how the work is cut, and the document says so too. Refused with `run_document_wrong`. */
+function requireSame(document: RunDocument, { run, spec }: Run): void {
+  if (canonicalText(specOf(document)) === canonicalText(spec)) return;
+  throw new Refusal(
+    "run_document_wrong",
+    `the document of ${run} has other settings than the mesh's log`,
+    "whoever began the run did not take them from its document; begin another run",
+    { run },
+  );
 }
 
 /** Who has a run's document: its author, and whoever works on it. */

@@ -56,13 +56,15 @@ export class MeshRuns implements RunService {
   }
 
   async fetch(artifact: Digest, from: readonly string[], signal: AbortSignal): Promise<void> {
-    const { artifacts, parts } = this.engine;
+    const { artifacts, parts, places } = this.engine;
     const state = parts.cluster.ownState();
     const owner = state?.runs.find((run) => namesArtifact(run, artifact))?.run ?? "evidence";
     const keep = { run: owner, kind: "contribution", number: 0 } as const;
     const shelf = await artifacts.shelf();
     if (shelf.catalog.get(artifact)?.isWhole === true) return;
-    await artifacts.fetch(artifact, keep, from, signal);
+    const isDelta = state?.runs.some(({ window }) => isContributed(window, artifact)) === true;
+    const mostBytes = isDelta ? places.bytesMaximum(owner, "contribution") : null;
+    await artifacts.fetch(artifact, keep, { from, mostBytes }, signal);
   }
 
   async state(
@@ -104,11 +106,11 @@ export class MeshRuns implements RunService {
 }
 
 function namesArtifact({ document, revision, window }: Run, artifact: Digest): boolean {
-  return (
-    document === artifact ||
-    revision.artifact === artifact ||
-    window?.contributions.some((each) => each.artifact === artifact) === true
-  );
+  return document === artifact || revision.artifact === artifact || isContributed(window, artifact);
+}
+
+function isContributed(window: Run["window"], artifact: Digest): boolean {
+  return window?.contributions.some((each) => each.artifact === artifact) === true;
 }
 
 function notDrawn(run: string, window: number): Refusal {

@@ -25,5 +25,11 @@ export const windowTables: TableSet = {
        PRIMARY KEY (digest, run)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX run_artifact_run ON run_artifact (run, kind, number);`,
+    // Whose a run of this home is: without a row it is the home's own, whatever a mesh calls by its id.
+    `CREATE TABLE run_of_mesh (
+       run TEXT NOT NULL PRIMARY KEY,
+       mesh TEXT NOT NULL,
+       document TEXT NOT NULL
+     ) STRICT, WITHOUT ROWID;`,
   ],
 };

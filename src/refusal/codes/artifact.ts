@@ -8,6 +8,12 @@ export const artifactCodes = {
     false,
     "The manifest of an artifact breaks the format: sizes or counts that do not fit or pass a maximum, a path that leaves its folder, a name that stands twice, or a text that is not canonical. Whoever made it must make it again.",
   ),
+  artifact_too_large: entry(
+    14,
+    413,
+    false,
+    "An artifact has more bytes than what it was to be can have. Nothing of it was fetched; of a run, its maker is not counted on, and a document that large has no room on this disk.",
+  ),
   artifact_unknown: entry(
     10,
     404,

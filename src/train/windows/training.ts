@@ -342,7 +342,7 @@ class WindowTraining {
 
 /** Whether what was read is damaged or gone, rather than the disk unable to read. */
 export function isDamage(error: unknown): boolean {
-  return error instanceof Refusal && /^checkpoint_|^not_found$/.test(error.code);
+  return error instanceof Refusal && /^checkpoint_|^not_found$|^not_a_file$/.test(error.code);
 }
 
 function refuseReplay(window: number, step: number): never {
