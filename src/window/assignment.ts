@@ -1,5 +1,10 @@
 import { digestJson } from "#src/codec/digest.ts";
-import { intervalMaximum, windowStepMaximum } from "./bounds.ts";
+import {
+  forgivenMisses,
+  intervalMaximum,
+  restExponentMaximum,
+  windowStepMaximum,
+} from "./bounds.ts";
 import { slotsIn, takeSlots } from "./intervals.ts";
 import type { Interval, Run, RunSpec, Task, Window, Worker } from "./run.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -15,7 +20,7 @@ export function assign(run: Run, number: number, around: Surroundings): readonly
   // Each task can leave one more stretch in the pool, which has a bound.
   const seats = Math.max(1, intervalMaximum + 1 - pool.length);
   const count = Math.min(spec.participants, available, seats);
-  const workers = ranked(run, number, eligibleWorkers(run, around)).slice(0, count);
+  const workers = ranked(run, number, awake(number, eligibleWorkers(run, around))).slice(0, count);
   const steps = sharedSteps(wantedSteps(spec, workers), available);
   const inOrder = workers
     .map((worker, place) => ({ worker: worker.node, steps: steps[place]! }))
@@ -28,6 +33,19 @@ export function assign(run: Run, number: number, around: Surroundings): readonly
     rest = left;
   }
   return tasks;
+}
+
+/**
+ * Who gave nothing far more often than something that counted rests for longer and longer, where others are there:
+ * each time it is waited for as long as a window may last.
+ */
+function awake(number: number, workers: readonly Worker[]): readonly Worker[] {
+  const isAwake = ({ missedCount, acceptedCount }: Worker) => {
+    const beyond = missedCount - acceptedCount - forgivenMisses;
+    return beyond <= 0 || number % 2 ** Math.min(beyond, restExponentMaximum) === 0;
+  };
+  const there = workers.filter(isAwake);
+  return there.length > 0 ? there : workers;
 }
 
 /** Those with fewer proven lies go first; among equals each window draws anew, so that everybody comes to it. */

@@ -23,5 +23,8 @@ export const perMillion = 1_000_000;
 /** Windows held in a row from which on a run counts as recovering, and after which it has failed. */
 export const heldMinimum = 3;
 export const heldMaximum = 100;
+/** Tasks that a worker may miss beyond those that counted before it rests, and the longest rest: 2^6 windows. */
+export const forgivenMisses = 2;
+export const restExponentMaximum = 6;
 /** Orders about runs that a coordinator gives in one look. */
 export const runOrderMaximum = 4;

@@ -156,7 +156,7 @@ describe("W-6 W-10 a revision", () => {
 describe("W-12 evaluations", () => {
   test("W-12 are of revisions there are, each once, and the last one also over all rows", () => {
     const mesh = new TestRuns();
-    expect(mesh.evaluate("a", 0)).toBe("window_stale");
+    expect(mesh.evaluate("a", 0)).toBe("worker_unfit");
     mesh.begin();
     expect(mesh.evaluate("a", 1)).toBe("window_stale");
     const { chain } = mesh.run;

@@ -225,19 +225,26 @@ function requireSense(said: SayingOf<"verdict">, drawn: number | null): void {
 function takeEvaluation(run: Run, given: Said<SayingOf<"evaluation">>): Step {
   const { said, node, member } = given;
   requireAnchor(run, given, null);
-  if (!member.isReady)
-    return deny("worker_unfit", `${node} is not ready`, "only who is there says what a model does");
+  const worker = workerOf(run, node);
+  if (!member.isReady || worker?.revision == null || worker.isQuarantined)
+    return deny(
+      "worker_unfit",
+      `${node} does not work on ${run.name}`,
+      "only who holds a model says what it does",
+    );
   const { revision, isFull } = said;
   const known = run.evaluated;
-  const isKnown = known?.revision === revision && (known.isFull || !isFull);
+  // None twice, and none of before the latest: what can be said of a run ends with its revisions.
+  const isKnown =
+    known !== null &&
+    (revision < known.revision || (revision === known.revision && (known.isFull || !isFull)));
   if (revision > run.revision.number || run.revision.digest === null || isKnown)
     return deny(
       "window_stale",
       isKnown
-        ? `revision ${revision} of ${run.name} was evaluated already`
+        ? `revision ${revision} of ${run.name}, or a later one, was evaluated already`
         : `${run.name} has no revision ${revision} yet`,
       "look at the run's state again",
     );
-  const isLatest = known === null || revision >= known.revision;
-  return { run: isLatest ? { ...run, evaluated: { revision, isFull } } : run, decided: {} };
+  return { run: { ...run, evaluated: { revision, isFull } }, decided: {} };
 }
