@@ -16,7 +16,7 @@ export function drawsOf(
 ): readonly Draw[] {
   const validators = validatorsFor(run, window, around);
   return window.contributions.map(({ worker, segments }) => {
-    const ring = silentLast(window, ringAfter(validators, seed, worker));
+    const ring = silentLast(run, window, ringAfter(validators, seed, worker));
     const next = ring.slice(0, run.spec.validators);
     const segment = next.length > 0 ? segmentOf(run, seed, worker, segments) : null;
     return { worker, validators: next, segment };
@@ -37,7 +37,7 @@ export function drawsAgain(
   return window.draws.map((draw) => {
     const missing = missingOf(window, draw);
     if (missing.length === 0) return draw;
-    const ring = silentLast(window, ringAfter(validators, seed, draw.worker));
+    const ring = silentLast(run, window, ringAfter(validators, seed, draw.worker));
     const others = ring.filter((node) => !draw.validators.includes(node));
     const replaced = new Map(missing.map((node, place) => [node, others[place] ?? node]));
     const again = draw.validators.map((node) => replaced.get(node) ?? node);
@@ -88,12 +88,23 @@ function ringAfter(nodes: readonly string[], seed: Digest, node: string): readon
   return [...ring.slice(from + 1), ...ring.slice(0, from)];
 }
 
-/** Who had work in the window and gave none is probably gone: it judges only where there are too few others. */
-function silentLast({ tasks, contributions }: Window, nodes: readonly string[]): readonly string[] {
+/**
+ * Who had work in the window and gave nothing, or does not hold the revision that it once asked to work on, is probably
+ * gone: it judges only where there are too few others.
+ */
+function silentLast(
+  run: Run,
+  { tasks, contributions, revision }: Window,
+  nodes: readonly string[],
+): readonly string[] {
   const given = new Set(contributions.map(({ worker }) => worker));
-  const isSilent = (node: string) =>
-    tasks.some(({ worker }) => worker === node) && !given.has(node);
-  return [...nodes.filter((node) => !isSilent(node)), ...nodes.filter(isSilent)];
+  const tasked = new Set(tasks.map(({ worker }) => worker));
+  const isAway = (node: string) => {
+    const worker = workerOf(run, node);
+    const isBehind = worker !== undefined && worker.revision !== revision;
+    return !given.has(node) && (isBehind || tasked.has(node));
+  };
+  return [...nodes.filter((node) => !isAway(node)), ...nodes.filter(isAway)];
 }
 
 const chances = 2 ** 32;

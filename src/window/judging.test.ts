@@ -36,6 +36,24 @@ describe("W-8 verdicts", () => {
     expect(pair.window.draws.map(({ validators }) => validators)).toEqual([["b"]]);
   });
 
+  test("W-7 are not asked of who missed a window before, while others contribute", () => {
+    const mesh = new TestRuns(["a", "b", "c", "d"]);
+    mesh.change("d", { isValidator: true });
+    mesh.begin().toSealed(["a", "b", "c"]);
+    mesh.judgeAll();
+    mesh.state("a");
+    mesh.state("b");
+    expect(mesh.run.revision.number).toBe(1);
+    mesh.ready("c");
+    mesh.open();
+    mesh.toSealed();
+    expect(mesh.window.contributions.map(({ worker }) => worker)).toEqual(["a", "b", "c"]);
+    for (const name of ["one", "two", "three"]) {
+      expect(mesh.window.draws.flatMap(({ validators }) => validators)).not.toContain("d");
+      mesh.redraw(name);
+    }
+  });
+
   test("W-8 before the seal there are none, and after the score none any more", () => {
     const mesh = new TestRuns().begin();
     expect(mesh.judge("a", "b")).toBe("window_stale");
