@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { machineDisk as disk } from "#src/node/disk.ts";
 import { DatasetFixture, rejectionOf, story, textOf } from "./dataset.fixture.ts";
+import { MANIFEST_NAME } from "./manifest.ts";
 import { reopen, reopenDataset } from "./open.ts";
 import { decodeText } from "./tokenizer.ts";
 
@@ -32,6 +33,23 @@ describe("T-5 prepared datasets", () => {
       expect(writes).toBe(2);
       expect(other.manifestDigest).not.toBe(one.manifestDigest);
     }
+  });
+
+  test("T-5 what others prepared is not taken for what the sources at hand give, and not written over", async () => {
+    const path = fixture.put("story.txt", story);
+    const honest = await fixture.open([path]);
+    const theirs = await fixture.open([fixture.put("other.txt", story.toUpperCase())]);
+    const placeOf = ({ reference }: typeof honest) =>
+      reference.task === "text" ? reference.directory : "";
+    const file = join(placeOf(theirs), MANIFEST_NAME);
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    const forged = JSON.stringify({ ...manifest, recipe: honest.manifest.recipe });
+    writeFileSync(file, forged);
+    const link = `${placeOf(theirs)}-link`;
+    symlinkSync(placeOf(theirs), link);
+    const opened = await fixture.open([path], { directory: link });
+    expect(opened.manifestDigest).toBe(honest.manifestDigest);
+    expect(readFileSync(file, "utf8")).toBe(forged);
   });
 
   test("T-5 every tokenizer survives reopening with the same batches", async () => {

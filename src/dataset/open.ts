@@ -66,6 +66,7 @@ export async function openTextDataset(options: TextDatasetOptions): Promise<Text
   });
   const { directory: place } = options;
   const directory = typeof place === "string" ? place : place(recipe);
+  await dropLink(disk, directory);
   const prepared = await reuse(disk, directory, recipe);
   if (prepared !== null) return prepared;
   const codePoints = choice.kind === "char";
@@ -123,6 +124,15 @@ function checkSplit(validationPerMille: number, splitSeed: number): void {
 }
 
 /** The dataset in the directory when it is whole and of this recipe. */
+/**
+ * A link stands where a run of a mesh brought data that others prepared: its recipe is their word, so here the sources
+ * at hand are prepared, and nothing is written through it.
+ */
+async function dropLink(disk: Disk, directory: string): Promise<void> {
+  const isThere = (await disk.stat(directory)) !== null;
+  if (isThere && (await disk.isLink?.(directory)) === true) await disk.remove(directory);
+}
+
 async function reuse(disk: Disk, directory: string, recipe: string): Promise<TextDataset | null> {
   try {
     const path = `${directory}/${MANIFEST_NAME}`;
