@@ -108,7 +108,7 @@ function linesOf(size: SizeName, files: readonly string[]): Readonly<Record<stri
     validators: is(mesh.validators, "Another participant each time; 0 trusts everybody."),
     replay: follows(
       1,
-      `By default 1 where a segment takes ${mesh.alwaysReplayedSeconds} s at most, else ${mesh.replay}.`,
+      `By default 1 where a segment takes ${mesh.alwaysReplayedSeconds} s at most and its state, which its validator fetches, has ${mesh.alwaysReplayedBytes / 2 ** 20} MiB at most; else ${mesh.replay}.`,
     ),
     quorum: follows(2, "By default more than half of the trainers at the start."),
     strikes: is(mesh.strikes, "An honest node never gets one, whatever breaks."),

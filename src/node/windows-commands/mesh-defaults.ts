@@ -22,9 +22,10 @@ export const meshDefaults = {
   pace: "measured",
   participants: 16,
   validators: 1,
-  /** Share of contributions replayed, where a segment takes longer than `alwaysReplayedSeconds`; else all. */
+  /** Share of contributions replayed, where a segment takes longer or its state is larger than this; else all. */
   replay: 0.25,
   alwaysReplayedSeconds: 3,
+  alwaysReplayedBytes: 8 * 1024 * 1024,
   strikes: 2,
   /** Waits are this many times what the work should take, and so much more. */
   patienceTimes: 8,

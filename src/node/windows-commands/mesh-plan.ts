@@ -1,7 +1,7 @@
 /** A request turned into what the mesh agrees on: how the run is cut into slots and windows. */
 import type { Dataset } from "#src/dataset/dataset.ts";
 import { durationMs } from "#src/cluster/duration.ts";
-import { trainingFlopsPerToken } from "#src/model/cost.ts";
+import { parameterCount, trainingFlopsPerToken } from "#src/model/cost.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { outerOf } from "#src/train/delta/outer.ts";
 import {
@@ -37,6 +37,9 @@ export interface MeshPlan {
   /** A guess; it decides how long windows are and how long is waited, and nothing else. */
   readonly secondsPerStep: number;
 }
+
+/** Parameters, two moments and what the codec left out: what a validator fetches to recompute a segment. */
+const stateBytesPerParameter = 16;
 
 const clamp = (least: number, value: number, most: number) =>
   Math.max(least, Math.min(value, most));
@@ -74,7 +77,10 @@ export function planMeshRun(request: MeshRequest, dataset: Dataset, power: MeshP
     ),
     windows: {
       ...{ slots, ...steps, pace: request.pace ?? defaults.pace },
-      ...consentOf(request, power.trainerCount, steps.segmentSteps * secondsPerStep),
+      ...consentOf(request, power.trainerCount, {
+        seconds: steps.segmentSteps * secondsPerStep,
+        stateBytes: stateBytesPerParameter * parameterCount(manifest.model),
+      }),
       ...patienceOf(request, steps, secondsPerStep),
     },
   });
@@ -114,9 +120,11 @@ function stepsOf(
 function consentOf(
   request: MeshRequest,
   trainerCount: number,
-  segmentSeconds: number,
+  segment: { readonly seconds: number; readonly stateBytes: number },
 ): Pick<RunSpec, "participants" | "validators" | "replayPerMillion" | "quorum" | "strikes"> {
-  const isCheap = segmentSeconds <= defaults.alwaysReplayedSeconds;
+  const isCheap =
+    segment.seconds <= defaults.alwaysReplayedSeconds &&
+    segment.stateBytes <= defaults.alwaysReplayedBytes;
   const replay = request.replay ?? (isCheap ? 1 : defaults.replay);
   const participants = request.participants ?? Math.max(defaults.participants, trainerCount);
   const quorum = request.quorum ?? Math.min(participants, Math.floor(trainerCount / 2) + 1);
