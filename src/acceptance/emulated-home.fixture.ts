@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { armBinaryPath, armCommand, start } from "./binary.ts";
 import { lives, until } from "./daemon.fixture.ts";
-import { Trainer } from "./windows.fixture.ts";
+import { askSocket } from "./storm-doors.fixture.ts";
+import { type RunRecord, Trainer } from "./windows.fixture.ts";
 
 /**
  * A daemon of the arm64 program, emulated where this machine is another, with the processes that it starts. Those are
@@ -66,6 +67,13 @@ export class EmulatedTrainer extends Trainer {
     });
     ended.catch(() => {});
     await Promise.race([ended, until("the emulated daemon is there", () => this.hasFile)]);
+  }
+
+  /** Asked at its socket: a command line takes an emulated daemon for one that has ended. */
+  override async records(run: string): Promise<RunRecord[]> {
+    const answer = await askSocket(this.path, "run/records", { run });
+    if (answer.kind === "result") return (answer.result as { records: RunRecord[] }).records;
+    throw new Error(JSON.stringify(answer));
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
