@@ -9,7 +9,8 @@
  * instead, with the words of `psionic train`. The last line is one JSON object. Figures with their command go to
  * docs/LOG.md. It needs what src/acceptance/cluster-network.fixture.ts needs.
  */
-import { resolve } from "node:path";
+import { cpSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Cluster, type ClusterMachine } from "../src/acceptance/cluster-machine.fixture.ts";
 import { MachineNetwork, whyNoNetwork } from "../src/acceptance/cluster-network.fixture.ts";
@@ -27,6 +28,8 @@ const { values: words, positionals: runWords } = parseArgs({
     delay: { type: "string", default: "20" },
     megabits: { type: "string", default: "50" },
     single: { type: "boolean", default: false },
+    /** Where the workers' logs are left, with every detail. */
+    logs: { type: "string" },
   },
 });
 const workerCount = words.single ? 1 : Number(words.workers);
@@ -165,7 +168,10 @@ async function trainTogether(cluster: Cluster): Promise<object> {
 const reason = whyNoNetwork();
 if (reason !== null) throw new Error(`no network of namespaces can be had here: ${reason}`);
 const cable = { delayMs: Number(words.delay), bitsPerSecond: Number(words.megabits) * 1e6 };
-const environment = { PSIONIC_TRAIN_THREADS: words.threads };
+const environment = {
+  PSIONIC_TRAIN_THREADS: words.threads,
+  ...(words.logs === undefined ? {} : { PSIONIC_UP_LOG_LEVEL: "debug" }),
+};
 const network = new MachineNetwork(workerCount, cable);
 await using cluster = new Cluster(
   network,
@@ -174,4 +180,7 @@ await using cluster = new Cluster(
 const summary = words.single
   ? await trainSingle(cluster.machines[0]!)
   : await trainTogether(cluster);
+if (words.logs !== undefined)
+  for (const { home, index } of cluster.machines)
+    cpSync(join(home, "logs"), join(words.logs, String(index)), { recursive: true });
 say(JSON.stringify(summary));
