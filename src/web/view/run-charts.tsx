@@ -20,7 +20,7 @@ export function RunCharts({
 }) {
   const lines = useMemo(() => linesOf(series), [series]);
   const shared = { subject: name, syncKey: "run", empty: noSteps };
-  const charts: readonly GridChart[] = [
+  const all: readonly GridChart[] = [
     { title: "Loss", lines: lines.loss, ...lossManner, marks },
     { title: "Tokens per second", lines: lines.rate, ...rateManner },
     { title: "Share of peak", lines: lines.peak, ...rateManner, format: formatPercent },
@@ -28,7 +28,17 @@ export function RunCharts({
     { title: "Gradient norm", lines: lines.norm, ...normManner },
     { title: "Time of a step", lines: lines.split, format: formatDuration, isArea: true },
   ];
+  const charts = all.filter(({ title, lines: drawn }) => !isUnmeasured(title, drawn));
   return <ChartGrid {...{ charts, shared }} />;
+}
+
+/** Not every run measures these: where there are steps and nothing of it, there is no chart. */
+const measured: readonly string[] = ["Share of peak", "Time of a step"];
+
+function isUnmeasured(title: string, lines: readonly ChartLine[]): boolean {
+  if (!measured.includes(title)) return false;
+  const values = lines.flatMap(({ curve }) => [...curve.y]);
+  return values.length > 0 && values.every((value) => value === null);
 }
 
 function linesOf(series: Series | null) {
