@@ -4,7 +4,7 @@
  * steps of all workers' rows together. Nothing is signed, judged or lost here.
  *
  *     bun scripts/window-loss.ts --file book.txt --size micro --workers 4 --batch 4 --window-steps 32 \
- *       --codec top-k --decay 950 --outer-rate 0.7 --momentum 0.9 --threads 2
+ *       --codec top-k --decay 1000 --outer-rate 1 --momentum 0 --threads 2
  *
  * `--single LOSS` takes the single machine's loss from an earlier call. Losses are exact/1: the same on every
  * machine; time plays no part. Figures go to docs/LOG.md with their command.
@@ -45,8 +45,8 @@ const { values: words } = parseArgs({
     "window-steps": { type: "string", default: "32" },
     codec: { type: "string", default: "top-k" },
     decay: { type: "string" },
-    "outer-rate": { type: "string", default: "0.7" },
-    momentum: { type: "string", default: "0.9" },
+    "outer-rate": { type: "string", default: "1" },
+    momentum: { type: "string", default: "0" },
     /** Of the local steps; by default the single machine's. */
     "learning-rate": { type: "string" },
     /** Begin every window with moments of zero, as a worker does that lost its own. */
