@@ -2,6 +2,7 @@ import { digestJson } from "#src/codec/digest.ts";
 import { assert, Refusal } from "#src/refusal/refusal.ts";
 import { CharTokenizer } from "./char-tokenizer.ts";
 import {
+  digitCountMaximum,
   IGNORED,
   type Assignment,
   type AssignmentOptions,
@@ -19,7 +20,6 @@ const EQUALS = 11;
 /** One unordered pair of numbers in this many is never trained on. */
 const HELD_OUT_ONE_IN = 10;
 const HELD_OUT_PROBLEM_COUNT = 2000;
-const DIGIT_COUNT_MAXIMUM = 7;
 /** Tells the uses of one seed apart. */
 const PURPOSE = { problem: 16, heldOutOrder: 17 } as const;
 
@@ -49,7 +49,7 @@ export class AdditionDataset implements Dataset {
   readonly limit: number;
 
   constructor(readonly digitCount = 4) {
-    assert(digitCount >= 1 && digitCount <= DIGIT_COUNT_MAXIMUM, "additions have 1 to 7 digits");
+    assert(digitCount >= 1 && digitCount <= digitCountMaximum, "additions have 1 to 7 digits");
     this.questionLength = 2 * digitCount + 2;
     this.limit = 10 ** digitCount;
     const length = this.questionLength + digitCount;

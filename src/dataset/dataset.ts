@@ -76,6 +76,9 @@ export interface SplitCount {
   readonly bytes: number;
 }
 
+/** Digits of the numbers that the built-in task adds. */
+export const digitCountMaximum = 7;
+
 /** How to open the same dataset again, in another process or at a resume. Plain JSON. */
 export type DatasetReference =
   | { readonly task: "text"; readonly directory: string }

@@ -40,7 +40,11 @@ async function played(
 
 const nothing = { count: 0, seed: "seed", budgetSteps: 1_000 };
 
-async function verify(bytes: Uint8Array, wish: Partial<Parameters<typeof verifyBundle>[1]> = {}) {
+async function verify(
+  bytes: Uint8Array,
+  wish: Partial<Parameters<typeof verifyBundle>[1]> = {},
+  availableBytes = 2 ** 30,
+) {
   const disk = new MemoryDisk();
   disk.files.set(bundlePath, bytes);
   const told: string[] = [];
@@ -48,7 +52,7 @@ async function verify(bytes: Uint8Array, wish: Partial<Parameters<typeof verifyB
     bundlePath,
     { ...nothing, ...wish },
     {
-      ...{ disk, clock: machineClock, directory: "/scratch" },
+      ...{ disk, clock: machineClock, directory: "/scratch", availableBytes },
       signal: new AbortController().signal,
       openBackend: async () => openReferenceBackend(),
       onProgress(progress) {
@@ -175,4 +179,9 @@ test("W-1 a document whose settings are not those of the log is named", async ()
   await playRun(mesh, numbers, { spec, document: numbers.document }, { windows: 1 });
   const bytes = await bundleBytes(sourceOf(mesh, shelf), exporterOf(mesh));
   expect((await refusalOf(verify(bytes))).details["link"]).toBe("the document");
+});
+
+test("W-11 a model for which this machine is too small is refused before any memory is taken", async () => {
+  const refusal = await refusalOf(verify(story.bytes, { count: 0 }, 1_000));
+  expect(refusal.code).toBe("memory_short");
 });

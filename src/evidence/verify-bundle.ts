@@ -15,6 +15,8 @@ export interface VerifyPorts {
   readonly clock: Clock;
   /** An absent folder for what has to lie on a disk meanwhile. */
   readonly directory: string;
+  /** Memory of this machine. */
+  readonly availableBytes: number;
   readonly signal: AbortSignal;
   /** Opened once it is known that there is something to compute. */
   openBackend(): Promise<Backend>;
@@ -31,20 +33,22 @@ export interface VerifiedBundle extends CheckedBundle {
 /**
  * Verifies a bundle of a run's evidence, all of it, and computes the segments that are wished for again. Refusals:
  * `not_found`, `not_a_file`, `evidence_damaged`, `evidence_broken`, `evidence_differs`, `evidence_unreachable`,
- * `interrupted`, and those of opening a backend.
+ * `memory_short`, `interrupted`, and those of opening a backend.
  */
 export async function verifyBundle(
   path: string,
   wish: ReplayWish,
   ports: VerifyPorts,
 ): Promise<VerifiedBundle> {
-  const { disk, clock, directory, signal } = ports;
+  const { disk, clock, directory, availableBytes, signal } = ports;
   const checked = await checkBundle(disk, path, signal);
   ports.onChecked?.(checked);
   const backend = await ports.openBackend();
   try {
     await disk.makeDirectory(directory, ownerOnly);
-    const bench = await openBench(checked.contents, { disk, clock, backend, directory, signal });
+    const bench = await openBench(checked.contents, {
+      ...{ disk, clock, backend, directory, availableBytes, signal },
+    });
     try {
       const tell = (progress: NumbersProgress) => ports.onProgress?.(progress);
       const checker = new NumberChecker(bench, checked.contents, checked.facts, tell);

@@ -79,6 +79,7 @@ defineCommand({
     const wish = { count: full ? null : replay, seed: drawn, budgetSteps: steps };
     const verified = await verifyBundle(file, wish, {
       ...{ disk: services.disk, clock: services.clock, directory, signal: context.signal },
+      availableBytes: (await services.machine.facts()).memoryBytes,
       async openBackend() {
         const threadCount = threads ?? (await services.machine.facts()).coreCount;
         return (await openBackend(isa ?? null, threadCount)).backend;

@@ -81,7 +81,7 @@ export function configureModel(request: ModelRequest): ModelConfiguration {
 }
 
 /** Checks a complete configuration, from a file or a request. Refuses with `model_invalid`. */
-function checkModel(candidate: unknown): ModelConfiguration {
+export function checkModel(candidate: unknown): ModelConfiguration {
   const parsed = v.safeParse(modelConfigurationSchema, candidate);
   if (!parsed.success) {
     const issue = parsed.issues[0];

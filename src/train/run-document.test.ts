@@ -13,6 +13,7 @@ import {
   type WindowSettings,
   writeRunDocument,
 } from "./run-document.ts";
+import { pinnedPlan } from "./run-plan.ts";
 import { dataset, MemoryDisk, tinyManifest } from "./train.fixture.ts";
 
 const windows: WindowSettings = {
@@ -92,4 +93,37 @@ test("W-1 the data of a document is opened, and other data than it pins is refus
   const other = makeRunDocument(tinyManifest({ data }), parts);
   const refusal = await openRunData(disk, "run", other).catch((error: unknown) => error);
   expect(refusal).toMatchObject({ code: "run_changed" });
+});
+
+test("W-1 a document of a model that cannot be is refused, and is no bug", () => {
+  const withModel = (changes: object) => {
+    const manifest = tinyManifest();
+    const model = { ...manifest.model, ...changes };
+    const read = parseRunDocument(
+      JSON.stringify({ ...document, manifest: { ...manifest, model } }),
+    );
+    return refusalOf(() => pinnedPlan(read.manifest)).code;
+  };
+  for (const changes of [
+    ...[{ heads: 3 }, { groups: 3 }, { style: "llama", headSize: 7 }, { headSize: 64 }],
+    ...[{ layers: 1_000, width: 65_536 }],
+  ])
+    expect(withModel(changes)).toBe("model_invalid");
+});
+
+test("W-1 a document does not print on a terminal, name long places or huge numbers", () => {
+  const withManifest = (changes: object) =>
+    refusalOf(() =>
+      parseRunDocument(
+        JSON.stringify({ ...document, manifest: { ...tinyManifest(), ...changes } }),
+      ),
+    ).code;
+  const { data } = tinyManifest();
+  for (const changes of [
+    ...[{ size: "\u001b[2J" }, { size: "x".repeat(65) }],
+    { data: { ...data, reference: { task: "addition", digitCount: 8 } } },
+    { data: { ...data, reference: { task: "text", directory: "../x" } } },
+    { data: { ...data, reference: { task: "text", directory: "x".repeat(201) } } },
+  ])
+    expect(withManifest(changes)).toBe("run_document_wrong");
 });

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import { digestJson, type Digest } from "#src/codec/digest.ts";
+import { digitCountMaximum } from "#src/dataset/dataset.ts";
 import { modelConfigurationSchema } from "#src/model/configuration.ts";
 import { optimizerSchema } from "./optimizer.ts";
 import { scheduleSchema } from "./schedule.ts";
@@ -22,7 +23,7 @@ export const runManifestSchema = v.strictObject({
   trainerVersion: positive,
   seed: natural,
   /** The `--size` it came from; for people. */
-  size: v.string(),
+  size: v.pipe(v.string(), v.maxLength(64), v.regex(/^\P{C}*$/u)),
   model: modelConfigurationSchema,
   batchSize: positive,
   microBatches: positive,
@@ -42,9 +43,12 @@ export const runManifestSchema = v.strictObject({
       v.strictObject({
         task: v.literal("text"),
         /** Its name among the home's prepared datasets. */
-        directory: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)),
+        directory: v.pipe(v.string(), v.maxLength(200), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)),
       }),
-      v.strictObject({ task: v.literal("addition"), digitCount: positive }),
+      v.strictObject({
+        task: v.literal("addition"),
+        digitCount: v.pipe(positive, v.maxValue(digitCountMaximum)),
+      }),
     ]),
     policy: v.picklist(["epoch", "random-window"]),
   }),

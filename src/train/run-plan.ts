@@ -1,5 +1,6 @@
 /** The plan that follows from a run's manifest. */
 import { compileTraining } from "#src/model/compile.ts";
+import { checkModel } from "#src/model/configuration.ts";
 import type { Plan } from "#src/graph/plan.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { RunManifest } from "./run-manifest.ts";
@@ -30,7 +31,8 @@ export function planOf(settings: PlanSettings): Plan {
       { tokens, stepTokensMaximum },
     );
   return compileTraining({
-    model: settings.model,
+    // A manifest may have come from somebody else.
+    model: checkModel(settings.model),
     batchSize: settings.batchSize,
     microBatches: settings.microBatches,
     contextLength: settings.contextLength,

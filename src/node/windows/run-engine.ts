@@ -36,7 +36,7 @@ const givenMaximum = 64;
 /** What no further attempt on this machine makes different. */
 const hopeless: ReadonlySet<RefusalCode | "bug"> = new Set([
   ...(["backend_unavailable", "lane_unavailable", "memory_short", "run_changed"] as const),
-  ...(["run_document_wrong", "data_too_small", "run_exists"] as const),
+  ...(["run_document_wrong", "data_too_small", "run_exists", "model_invalid"] as const),
 ]);
 
 export interface EngineParts {

@@ -3,6 +3,7 @@
  * this process and nothing else; its parent starts another, which goes on from what is committed on the disk.
  */
 import type { Services } from "#src/command/define.ts";
+import { requireMemory } from "#src/model/cost.ts";
 import type { ParentProcess } from "#src/port/process.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { stateBytes } from "../checkpoint-writer.ts";
@@ -79,6 +80,8 @@ class Worker {
     const document = await readRunDocument(disk, open.document);
     await disk.makeDirectory(open.directory, ownerOnly);
     const plan = pinnedPlan(document.manifest);
+    // Whoever began the run chose its model.
+    requireMemory(plan, (await machine.facts()).memoryBytes);
     const dataset = await openRunData(disk, open.document, document);
     const threads = open.threads ?? (await machine.facts()).coreCount;
     const { backend } = await openBackend(open.isa, threads);
