@@ -226,7 +226,8 @@ function takeEvaluation(run: Run, given: Said<SayingOf<"evaluation">>): Step {
   const { said, node, member } = given;
   requireAnchor(run, given, null);
   const worker = workerOf(run, node);
-  if (!member.isReady || worker?.revision == null || worker.isQuarantined)
+  const isWorking = worker !== undefined && worker.revision !== null && !worker.isQuarantined;
+  if (!member.isReady || !isWorking)
     return deny(
       "worker_unfit",
       `${node} does not work on ${run.name}`,
