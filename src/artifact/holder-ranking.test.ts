@@ -55,6 +55,12 @@ describe("W-5 holders of a pull", () => {
     expect(failing.dropped?.code).toBe("holder_failed");
   });
 
+  test("W-7 holders of whom nothing came yet are asked equally, so that all give from the beginning", () => {
+    const holders = [ranked("one"), ranked("two"), ranked("three")];
+    for (let chunk = 0; chunk < 6; chunk++) chooseHolder(holders, digest, 0)!.requests++;
+    expect(holders.map(({ requests }) => requests)).toEqual([2, 2, 2]);
+  });
+
   test("W-5 while one rests another is chosen, and nobody where all do", () => {
     const [busy, free] = [ranked("busy"), ranked("free")];
     busy.failed(digest, holderBusy("busy"), 0);

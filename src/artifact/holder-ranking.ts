@@ -103,7 +103,10 @@ export class RankedHolder {
   }
 }
 
-/** The best holder to ask for a chunk now; null while those that may have it have enough to do. */
+/**
+ * The best holder to ask for a chunk now; null while those that may have it have enough to do. Of equals the one with
+ * less to do: before anything came all are, and all are asked at once.
+ */
 export function chooseHolder(
   holders: readonly RankedHolder[],
   digest: Digest,
@@ -111,6 +114,11 @@ export function chooseHolder(
 ): RankedHolder | null {
   let best: RankedHolder | null = null;
   for (const each of holders)
-    if (each.canTake(digest, nowMs) && (best === null || each.cost() < best.cost())) best = each;
+    if (each.canTake(digest, nowMs) && (best === null || isBetter(each, best))) best = each;
   return best;
+}
+
+function isBetter(one: RankedHolder, other: RankedHolder): boolean {
+  const difference = one.cost() - other.cost();
+  return difference < 0 || (difference === 0 && one.requests < other.requests);
 }
