@@ -102,10 +102,13 @@ export const heirTicks = 100;
 /** Between two ticks no clock goes further by itself; one that does was set, or stood still. */
 const clockJumpMs = 5_000;
 
-/** Events after which a leader looks at its duties at once. */
+/** Events after which a leader looks at its duties with its next tick. */
 const makesDuty: readonly Command["kind"][] = [
   ...(["mesh-founded", "node-admitted", "node-ready", "node-draining"] as const),
   ...(["node-left", "node-evicted"] as const),
+];
+/** Events after which it looks at once: all who work on a run wait for what it orders next. */
+const makesOrders: readonly Command["kind"][] = [
   ...(["run-created", "run-wished", "run-stated", "window-opened", "window-sealed"] as const),
   ...(["validators-redrawn", "contribution-lost"] as const),
 ];
@@ -130,6 +133,7 @@ export class ClusterNode {
   #heardMs: ReadonlyMap<string, number> = new Map();
   #tick = 0;
   #isDutyDue = false;
+  #areOrdersDue = false;
   #lastHeir = "";
   #heirTick = 0;
   /** Until this tick the leader looks for another to lead, because it is to go itself. */
@@ -186,6 +190,7 @@ export class ClusterNode {
   step(input: NodeInput): readonly NodeEffect[] {
     if (this.replica.hasFailed) return [];
     this.#take(input);
+    if (this.#areOrdersDue) this.#giveOrders();
     this.#settle();
     const effects = this.#effects;
     this.#effects = [];
@@ -308,6 +313,7 @@ export class ClusterNode {
     this.#effects.push({ kind: "applied", index, term, entry, event, outcome, mesh });
     const isDuty = event !== null && makesDuty.includes(event.command.kind);
     if (isDuty || entry.kind === "membership") this.#isDutyDue = true;
+    if (event !== null && makesOrders.includes(event.command.kind)) this.#areOrdersDue = true;
   }
 
   /** Sends what can be sent and gives the answers that are known, until nothing changes any more. */
@@ -378,12 +384,23 @@ export class ClusterNode {
     this.#heardMs = new Map([...this.#heardMs, ...heard]);
   }
 
-  #doDuties(): void {
+  /** Before its first commit a leader does not know what was decided before it. */
+  get #isCoordinating(): boolean {
     const { core } = this.replica;
+    return core.role === "leader" && core.history.termAt(core.commitIndex) === core.term;
+  }
+
+  #giveOrders(): void {
+    this.#areOrdersDue = false;
+    if (!this.#isCoordinating) return;
+    this.#listen();
+    const { term } = this.replica.core;
+    for (const order of this.duties().orders) this.#order(order, term);
+  }
+
+  #doDuties(): void {
     this.#isDutyDue = false;
-    // Before its first commit a leader does not know what was decided before it.
-    const isSettled = core.history.termAt(core.commitIndex) === core.term;
-    if (core.role !== "leader" || !isSettled) return;
+    if (!this.#isCoordinating) return;
     this.#listen();
     const view = this.#view();
     const { orders, placing, isHandedOver } = this.duties();
