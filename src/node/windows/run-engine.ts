@@ -139,17 +139,15 @@ export class RunEngine {
     return this.#underway?.job.run ?? this.#runs?.find(engaged) ?? null;
   }
 
-  /** The state of this node's own work at the beginning of a segment, as an artifact that is given to others. */
-  drawnState(
-    run: Run,
-    window: number,
-    segment: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly artifact: Digest }> {
+  /**
+   * The state of this node's own work at the beginning of a segment, as an artifact that is given to others. It is one
+   * piece of work for all who ask, which none of them cuts short by going away.
+   */
+  drawnState(run: Run, window: number, segment: number): Promise<{ readonly artifact: Digest }> {
     const key = `${run.run} ${window} ${segment}`;
     const known = this.#given.get(key);
     if (known !== undefined) return known;
-    const given = this.#giveState(run.run, window, segment, signal);
+    const given = this.#giveState(run.run, window, segment, this.#stopped.signal);
     this.#given.set(key, given);
     given.catch(() => this.#given.delete(key));
     for (const other of this.#given.keys())
@@ -165,7 +163,7 @@ export class RunEngine {
     const key = `${run.run} ${window.number} ${draw.segment}`;
     if (this.#readied === key) return;
     this.#readied = key;
-    this.drawnState(run, window.number, draw.segment, this.#stopped.signal).catch(() => {});
+    this.drawnState(run, window.number, draw.segment).catch(() => {});
   }
 
   async #giveState(run: string, window: number, index: number, signal: AbortSignal) {

@@ -9,9 +9,14 @@ import type { RunEngine } from "./run-engine.ts";
 /** How long a node that was drawn is waited for to be known here, and how often that is looked at. */
 const drawMs = 2_000;
 const drawLookMs = 25;
+/** Who asks too early waits in so many places; beyond them it asks again by itself. */
+const waitingMaximum = 32;
 
 /** The runs of the mesh as commands of this node ask for them. */
 export class MeshRuns implements RunService {
+  /** Askers that are waiting to be drawn. */
+  #waitingCount = 0;
+
   constructor(readonly engine: RunEngine) {}
 
   async create({ name, spec, location }: NewRun, signal: AbortSignal) {
@@ -76,11 +81,17 @@ export class MeshRuns implements RunService {
     const { clock } = this.engine.parts.services;
     // Who asks may have heard of the draw before this node did.
     const untilMs = clock.monotonicMs() + drawMs;
-    for (;;) {
-      const run = this.#drawn(request, asker);
-      if (run !== null) return this.engine.drawnState(run, window, segment, signal);
-      if (clock.monotonicMs() > untilMs) throw notDrawn(id, window);
-      await clock.sleep(drawLookMs, signal);
+    this.#waitingCount++;
+    try {
+      for (;;) {
+        const run = this.#drawn(request, asker);
+        if (run !== null) return await this.engine.drawnState(run, window, segment);
+        const isLate = clock.monotonicMs() > untilMs || this.#waitingCount > waitingMaximum;
+        if (isLate) throw notDrawn(id, window);
+        await clock.sleep(drawLookMs, signal);
+      }
+    } finally {
+      this.#waitingCount--;
     }
   }
 
