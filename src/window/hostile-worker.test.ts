@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { plainSpec, TestRuns } from "./run.fixture.ts";
-import { workerOf } from "./workers.ts";
+import { ordersOfRuns } from "./orders.ts";
+import { digestOf, plainSpec, TestRuns } from "./run.fixture.ts";
+import { knownWorker, workerOf } from "./workers.ts";
 
 describe("W-7 a worker that answers and never gives anything", () => {
   test("W-7 holds up ever fewer windows, while others work", () => {
@@ -65,4 +66,22 @@ describe("W-12 what is said of a revision", () => {
     expect(mesh.evaluate("c", 1)).toBe("worker_unfit");
     expect(mesh.evaluate("a", 1)).toBe("done");
   });
+});
+
+test("W-7 runs that always want an order do not keep others from theirs", () => {
+  const mesh = new TestRuns(["a"]);
+  const [one] = mesh.runs;
+  const runs = Array.from({ length: 12 }, (_, number) => ({
+    ...{ ...one!, run: `run0000${String.fromCharCode(97 + number)}`, name: `n${number}` },
+    ...{ workers: [{ ...knownWorker(one!, "a"), revision: 0 }] },
+  }));
+  const ordered = new Set<string>();
+  for (let look = 0; look < 40; look++) {
+    const nowMs = mesh.nowMs + 60_000 + 50 * look;
+    const hearing = { nowMs, ledSinceMs: 0, heardMs: new Map([["a", nowMs]]) };
+    const orders = ordersOfRuns(runs, mesh.around, hearing, () => digestOf("drawn"));
+    expect(orders.length).toBe(4);
+    for (const { run } of orders) ordered.add(run);
+  }
+  expect(ordered.size).toBe(12);
 });

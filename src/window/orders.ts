@@ -13,6 +13,9 @@ type Unfenced<T> = T extends unknown ? Omit<T, "fence"> : never;
 /** An order as it is due; whoever gives it puts its fence to it. */
 export type RunOrder = Unfenced<Ordered>;
 
+/** How long the same run comes first. */
+const turnMs = 100;
+
 interface View {
   readonly run: Run;
   readonly around: Surroundings;
@@ -32,12 +35,19 @@ export function ordersOfRuns(
   draw: () => Digest,
 ): readonly RunOrder[] {
   const orders: RunOrder[] = [];
-  for (const run of runs) {
+  for (const run of inTurn(runs, hearing)) {
     if (orders.length >= runOrderMaximum) break;
     const order = isOver(run) ? null : orderOf({ run, around, hearing, draw });
     if (order !== null) orders.push(order);
   }
   return orders;
+}
+
+/** Another run is the first each time, so that busy ones do not keep the orders of others waiting. */
+function inTurn(runs: readonly Run[], { nowMs }: Hearing): readonly Run[] {
+  if (runs.length <= runOrderMaximum) return runs;
+  const from = Math.floor(nowMs / turnMs) % runs.length;
+  return [...runs.slice(from), ...runs.slice(0, from)];
 }
 
 function orderOf(view: View): RunOrder | null {

@@ -22,6 +22,8 @@ const log = getLogger(["psionic", "runs"]);
 const keptRevisions = 3;
 /** Windows between two collections of what is not needed any more: each looks at all artifacts there are. */
 const collectEvery = 16;
+/** States as large as this do not gather over windows. */
+const largeStateBytes = 256 * 1024 ** 2;
 /** Contributions of one run that are kept for its evidence. */
 const contributionBytesMaximum = 4 * 1024 ** 3;
 /** How long what could not be fetched ahead rests. */
@@ -253,7 +255,9 @@ export class RunFollower {
   #collect(run: Run): void {
     const at = this.#collected.get(run.run) ?? 0;
     const isEnded = isOver(run) && at !== Infinity;
-    if (!isEnded && run.windowCount < at + collectEvery) return;
+    const stateBytes = this.parts.places.bytesMaximum(run.run, "state") ?? 0;
+    const every = stateBytes > largeStateBytes ? 1 : collectEvery;
+    if (!isEnded && run.windowCount < at + every) return;
     this.#collected.set(run.run, isOver(run) ? Infinity : run.windowCount);
     this.#once(`collect ${run.run}`, () => this.#collectNow(run));
   }
