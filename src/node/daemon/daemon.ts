@@ -149,7 +149,8 @@ export class Daemon implements DaemonControl {
     this.#nodeId = identity.nodeId;
     const { epoch, isAfterOrder } = advanceNodeEpoch(store, clock);
     this.#epoch = epoch;
-    const parts = this.#parts(token);
+    const opened = Promise.withResolvers<void>();
+    const parts = { ...this.#parts(token), opened: opened.promise };
     try {
       const { host, port } = options;
       const tcp = listenHttp(parts, { host, port });
@@ -168,7 +169,9 @@ export class Daemon implements DaemonControl {
       const { version } = options;
       journal.append("daemon.started", "", { epoch, pid: process.pid, version, isAfterOrder });
       await publishDaemonFile(disk, home, this.#file);
+      opened.resolve();
     } catch (error) {
+      opened.resolve();
       await this.#close();
       endNodeEpoch(store, epoch);
       throw error;

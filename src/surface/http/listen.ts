@@ -49,8 +49,10 @@ export function listenHttp(parts: HttpParts, where: Where): Listener {
     development: false,
     // What the app itself lets through is a bug in it, told like any other.
     error: (error: Error) => failureResponse(failureOf(error, "answering a request"), "json"),
-    fetch: (request: Request, server: Bun.Server<undefined>) =>
-      app.fetch(request, arrivalOn(server)),
+    fetch: async (request: Request, server: Bun.Server<undefined>) => {
+      await parts.opened;
+      return app.fetch(request, arrivalOn(server));
+    },
   };
   const server = bind(where, () =>
     "socket" in where

@@ -49,6 +49,11 @@ export interface HttpParts {
   readonly token: string;
   /** The page's files by path: `/` is the page itself, the others `/name.ext`. */
   readonly assets: ReadonlyMap<string, Asset>;
+  /**
+   * Kept once the node has everything behind its doors; before that requests wait, for half of a node answers what is
+   * not so. Without it, the door answers at once.
+   */
+  readonly opened?: Promise<void>;
   /** True once the daemon stops: new calls are refused with `daemon_stopping`. */
   draining(): boolean;
   /** Why the node cannot do its work now; empty when it can. */
