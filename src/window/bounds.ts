@@ -8,6 +8,8 @@ export const workerMaximum = 64;
 export const intervalMaximum = 256;
 /** Segments between commitments of one contribution. */
 export const segmentMaximum = 64;
+/** Bytes that a contribution may say it has: those of a whole window can still be counted. */
+export const contributionBytesMaximum = 2 ** 44;
 /** Reasons of one verdict. */
 export const reasonMaximum = 8;
 /** Steps of one window. */

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import {
+  contributionBytesMaximum,
   perMillion,
   reasonMaximum,
   segmentMaximum,
@@ -94,7 +95,8 @@ export const sayings = v.variant("saying", [
   v.strictObject({ saying: v.literal("gone"), reason: v.pipe(v.string(), v.maxLength(64)) }),
   v.strictObject({
     saying: v.literal("contribution"),
-    ...{ window: whole(1, 2 ** 40), artifact: digest, sizeBytes: natural, commitments: digest },
+    ...{ window: whole(1, 2 ** 40), artifact: digest, commitments: digest },
+    sizeBytes: whole(0, contributionBytesMaximum),
     segments: whole(1, segmentMaximum),
     ...{ private: digest, trainMs: natural },
   }),

@@ -1,6 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import * as v from "valibot";
+import { contributionBytesMaximum, workerMaximum } from "./bounds.ts";
+import { sayings } from "./event.ts";
 import { ordersOfRuns } from "./orders.ts";
 import { digestOf, plainSpec, TestRuns } from "./run.fixture.ts";
+import { runsSchema } from "./state-schema.ts";
 import { knownWorker, workerOf } from "./workers.ts";
 
 describe("W-7 a worker that answers and never gives anything", () => {
@@ -84,4 +88,22 @@ test("W-7 runs that always want an order do not keep others from theirs", () => 
     for (const { run } of orders) ordered.add(run);
   }
   expect(ordered.size).toBe(12);
+});
+
+test("W-6 no size that is stated makes a state that a member could not take over", () => {
+  const mesh = new TestRuns(["a", "b"], { ...plainSpec, slots: 400 }).begin();
+  const said = (sizeBytes: number) => ({
+    ...{ saying: "contribution", window: 1, artifact: digestOf("x"), commitments: digestOf("x") },
+    ...{ segments: 1, private: digestOf("x"), trainMs: 0, sizeBytes },
+  });
+  expect(v.is(sayings, said(contributionBytesMaximum))).toBe(true);
+  expect(v.is(sayings, said(contributionBytesMaximum + 1))).toBe(false);
+  for (const node of ["a", "b"])
+    mesh.must(mesh.contribute(node, { sizeBytes: contributionBytesMaximum }));
+  mesh.must(mesh.seal());
+  mesh.judgeAll();
+  for (const node of ["a", "b"]) if (mesh.run.window !== null) mesh.state(node);
+  expect(mesh.run.past?.sizeBytes).toBe(2 * contributionBytesMaximum);
+  expect(v.is(runsSchema, mesh.runs)).toBe(true);
+  expect(Number.isSafeInteger(workerMaximum * contributionBytesMaximum)).toBe(true);
 });
