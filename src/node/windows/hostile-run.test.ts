@@ -68,7 +68,10 @@ beforeEach(async () => {
     },
   } as unknown as RunJobs["parts"]["desk"];
   const ask = async () => ({});
-  jobs = new RunJobs({ services, node: "me", desk, places, artifacts, ask, onProgress: () => {} });
+  jobs = new RunJobs({
+    ...{ services, node: "me", desk, places, artifacts, ask },
+    ...{ isReached: () => true, onProgress: () => {} },
+  });
 });
 afterEach(() => {
   other[Symbol.dispose]();
@@ -144,6 +147,7 @@ describe("W-8 a contribution", () => {
   async function verdictOf(
     files: Readonly<Record<string, string | Uint8Array>>,
     statedBytes?: number,
+    { segment = null, spec = specOf(document) }: { segment?: number | null; spec?: RunSpec } = {},
   ): Promise<readonly string[] | null> {
     const artifact = await given(files);
     const sizes = Object.values(files).map((content) => Buffer.byteLength(content));
@@ -153,8 +157,10 @@ describe("W-8 a contribution", () => {
       sizeBytes: statedBytes ?? sizes.reduce((sum, each) => sum + each, 0),
     };
     const task = { worker: "bo", steps: 1, slices: [{ first: 0, count: 1 }] };
-    const draw = { worker: "bo", validators: ["me"], segment: null };
-    const run = begun(await honest());
+    const draw = { worker: "bo", validators: ["me"], segment };
+    const opened = begun(await honest());
+    await places.document(opened, signal);
+    const run = { ...opened, spec };
     const window = {
       ...{ number: 1, stage: "sealed", progress: 0, tasks: [task], draws: [draw] },
       contributions: [contribution],
@@ -171,6 +177,27 @@ describe("W-8 a contribution", () => {
 
   test("W-8 of two files and the size that was stated is looked into", async () => {
     expect(await verdictOf({ "commitments.json": "{}", "delta.bin": noise(100) })).toBeNull();
+  });
+
+  test("W-7 whose worker does not answer any more is waited for no longer than a silent one", async () => {
+    jobs = new RunJobs({ ...jobs.parts, isReached: () => false });
+    const files = { "commitments.json": "{}", "delta.bin": noise(100) };
+    const spec = { ...specOf(document), judgeMs: 3_600_000, silenceMs: 100 };
+    expect(await verdictOf(files, undefined, { segment: 0, spec })).toEqual(["state_unavailable"]);
+    expect(tasks).toEqual([]);
+  });
+
+  test("W-7 whose worker can be spoken to is waited for as long as judging may last", async () => {
+    let asked = 0;
+    const ask = async () => {
+      if (++asked < 4) throw new Refusal("peer_unreachable", "not yet", "");
+      return {};
+    };
+    jobs = new RunJobs({ ...jobs.parts, ask });
+    const files = { "commitments.json": "{}", "delta.bin": noise(100) };
+    const spec = { ...specOf(document), judgeMs: 2_000, silenceMs: 100 };
+    expect(await verdictOf(files, undefined, { segment: 0, spec })).toEqual(["state_unavailable"]);
+    expect(asked).toBeGreaterThanOrEqual(4);
   });
 
   test("W-8 of another size than was stated is malformed, at once", async () => {

@@ -92,6 +92,8 @@ export class RunEngine {
     this.jobs = new RunJobs({
       ...{ services, node, desk, places, artifacts },
       ask: (to, name, parameters, signal) => cluster.ask(to, name, parameters, signal),
+      isReached: (other) =>
+        cluster.links().some((link) => link.node === other && link.state === "connected"),
       onProgress: (run, window, progress) => tally.progress(run, window, progress, local),
     });
     const { jobs } = this;

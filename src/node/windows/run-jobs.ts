@@ -38,7 +38,18 @@ export interface JobParts {
     parameters: Readonly<Record<string, unknown>>,
     signal: AbortSignal,
   ): Promise<unknown>;
+  /** Whether a member can be spoken to right now. */
+  isReached(node: string): boolean;
   onProgress(run: Run, window: Window, progress: Progress): void;
+}
+
+/** How long somebody is waited for who has what a job needs. */
+interface Waiting {
+  readonly for: string;
+  /** By the monotonic clock: until then while it can be reached. */
+  readonly untilMs: number;
+  /** Until then where it cannot: all others of the window wait as well. */
+  readonly goneMs: number;
 }
 
 /** What jobs are done as: fetching what they need, the worker process's task, and what is to be said of it. */
@@ -94,8 +105,11 @@ export class RunJobs {
   async #validate(job: JobOf<"validate">, signal: AbortSignal): Promise<Outcome> {
     const { run, window, task, contribution, draw } = job;
     const { desk, places, services } = this.parts;
-    const giveUpMs = services.clock.monotonicMs() + run.spec.judgeMs * verdictShare;
     const worker = contribution.worker;
+    const nowMs = services.clock.monotonicMs();
+    const untilMs = nowMs + run.spec.judgeMs * verdictShare;
+    const goneMs = Math.min(untilMs, nowMs + run.spec.silenceMs);
+    const waiting = { for: worker, untilMs, goneMs };
     const about = { window: window.number, worker, contribution: contribution.statement };
     const unavailable = (reason: Reason): Outcome => ({
       kind: "validate",
@@ -104,17 +118,17 @@ export class RunJobs {
         ...{ segment: draw.segment, committed: null, recomputed: null, tookMs: 0 },
       },
     });
-    const contributed = await this.#patiently(giveUpMs, signal, () =>
-      this.contributionOf(run, window, worker, signal),
-    );
-    if (contributed === "unfit") return unavailable("delta_malformed");
-    if (contributed === null) return unavailable("delta_unavailable");
-    const state =
+    // Over a long way each is several round trips: both are had at the same time.
+    const [contributed, state] = await Promise.all([
+      this.#patiently(waiting, signal, () => this.contributionOf(run, window, worker, signal)),
       draw.segment === null
         ? null
-        : await this.#patiently(giveUpMs, signal, () =>
+        : this.#patiently(waiting, signal, () =>
             this.#stateOf(run, window, { worker, segment: draw.segment! }, signal),
-          );
+          ),
+    ]);
+    if (contributed === "unfit") return unavailable("delta_malformed");
+    if (contributed === null) return unavailable("delta_unavailable");
     if (state === "unfit") return unavailable("state_differs");
     if (state === null && draw.segment !== null) return unavailable("state_unavailable");
     const revision = await places.present(run, signal);
@@ -236,15 +250,16 @@ export class RunJobs {
   }
 
   /**
-   * Tries again until the time is up, for who has it may be coming back; null then. Waiting makes nothing of what is
-   * not of the size that it can have.
+   * Tries again until the time is up, for who has it may be coming back; null then, which is sooner where nobody
+   * answers there. Waiting makes nothing of what is not of the size that it can have.
    */
   async #patiently<T>(
-    untilMs: number,
+    waiting: Waiting,
     signal: AbortSignal,
     work: () => Promise<T>,
   ): Promise<T | "unfit" | null> {
-    const { clock } = this.parts.services;
+    const { services, isReached } = this.parts;
+    const { clock } = services;
     for (;;) {
       try {
         return await work();
@@ -252,7 +267,8 @@ export class RunJobs {
         signal.throwIfAborted();
         if (!(error instanceof Refusal)) throw error;
         if (isUnfit(error)) return "unfit";
-        if (clock.monotonicMs() >= untilMs) return null;
+        const nowMs = clock.monotonicMs();
+        if (nowMs >= (isReached(waiting.for) ? waiting.untilMs : waiting.goneMs)) return null;
       }
       await clock.sleep(againMs, signal);
     }
