@@ -27,7 +27,16 @@ const settings = [
   ...["--size", "nano", "--batch", "96", "--node-batch", "32", "--seed", "7"],
   ...["--window-steps", "6", "--segment-steps", "2", "--pace", "even"],
 ];
-const words = [...settings, "--steps", "24"];
+/** Nobody is given up, however long the machine takes to start it again. */
+const patience = [
+  "--silence-patience",
+  "10m",
+  "--train-patience",
+  "20m",
+  "--judge-patience",
+  "20m",
+];
+const words = [...settings, "--steps", "24", ...patience];
 let undisturbed = "";
 /** At the port it had before: those that all move at once cannot find each other. */
 const again = ["--detach", "--port", "0"];
