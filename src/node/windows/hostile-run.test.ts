@@ -2,8 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { noise, refusalOf, TestHome } from "#src/artifact/artifact.fixture.ts";
-import type { Keep } from "#src/artifact/kept.ts";
-import { pullArtifact } from "#src/artifact/pull.ts";
 import { emptyMesh } from "#src/cluster/state.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { specOf, makeRunDocument, runDocumentText } from "#src/train/run-document.ts";
@@ -38,18 +36,8 @@ let tasks: string[];
 
 /** What another member gives, over the real pull. */
 class FromOther extends RunArtifacts {
-  override async fetch(
-    artifact: string,
-    keep: { run: string; kind: "document" | "contribution" | "revision" | "state"; number: number },
-    { mostBytes }: { from: readonly string[]; mostBytes: number | null },
-  ) {
-    const kept: Keep = { ...keep, owner: `run ${keep.run}` };
-    const shelf = await home.shelf();
-    await pullArtifact(shelf, {
-      ...{ artifact, holders: [other.holder()], name: null, quotaBytes: null, signal, mostBytes },
-      ...{ keep: kept, limits: { retryMs: 1 } },
-    });
-    return (await shelf.manifest(artifact)).manifest;
+  protected override async waysTo() {
+    return [other.holder()];
   }
 }
 
@@ -220,6 +208,28 @@ describe("W-8 a contribution", () => {
     expect(await verdictOf({ "delta.bin/x": "x", "commitments.json": "{}" })).toEqual([
       "delta_malformed",
     ]);
+  });
+
+  test("W-8 that is the run's own document or revision is a lie, and neither is let go with it", async () => {
+    const artifact = await honest();
+    const run = begun(artifact);
+    await places.document(run, signal);
+    const shelf = await home.shelf();
+    const keep = { run: id, kind: "state", number: 1 } as const;
+    const wants = { from: ["bo"], mostBytes: null };
+    const refused = () => refusalOf(() => places.artifacts.fetch(artifact, keep, wants, signal));
+    expect((await refused())?.code).toBe("delta_malformed");
+    await places.artifacts.letGo(
+      id,
+      shelf.kept.of(`run ${id}`, "state").map((each) => each.artifact),
+    );
+    expect(shelf.kept.of(`run ${id}`)).toMatchObject([{ artifact, kind: "document" }]);
+    // What a liar gave as its own before is no reason to refuse the revision that it turns out to be.
+    const early = await given({ x: "x" });
+    for (const kind of ["state", "contribution", "revision"] as const)
+      await places.artifacts.fetch(early, { ...keep, kind }, wants, signal);
+    expect(shelf.kept.of(`run ${id}`, "revision")).toMatchObject([{ artifact: early }]);
+    expect(shelf.catalog.get(artifact)?.isWhole).toBe(true);
   });
 
   test("W-8 honest artifacts have room: a delta, a revision, a state of any model", () => {

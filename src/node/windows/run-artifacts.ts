@@ -17,6 +17,9 @@ const log = getLogger(["psionic", "runs"]);
 export const keptKinds = ["document", "contribution", "revision", "state"] as const;
 export type KeptKind = (typeof keptKinds)[number];
 
+/** The kinds by how long they are kept. */
+const longestKept: readonly KeptKind[] = ["document", "revision", "contribution", "state"];
+
 /** Ways to members that are kept open; each knows the member's certificate and which address answers. */
 const wayMaximum = 128;
 /** Blobs of which it is remembered for which run they are. */
@@ -83,7 +86,8 @@ export class RunArtifacts {
 
   /**
    * Brings an artifact here: from those named, who may have it; where none of them gives it, from any member.
-   * Refused as pulls are, with `artifact_too_large` before any of it is fetched.
+   * Refused as pulls are, with `artifact_too_large` before any of it is fetched, and with `delta_malformed` where
+   * what a member gives is what the run keeps as something else, which would be let go with it.
    */
   async fetch(
     artifact: Digest,
@@ -93,20 +97,21 @@ export class RunArtifacts {
   ): Promise<ArtifactManifest> {
     const { pullArtifact } = await import("#src/artifact/pull.ts");
     const shelf = await this.shelf();
+    requireFree(shelf, artifact, keep);
     const pull = (holders: readonly Holder[]) =>
       pullArtifact(shelf, {
         ...{ artifact, holders, name: null, quotaBytes: null, mostBytes, signal },
         keep: this.#keep(keep),
         limits: { stallMs: 5_000 },
       });
-    const ways = await this.#waysTo(from);
+    const ways = await this.waysTo(from);
     const startedMs = this.services.clock.monotonicMs();
     let pulled: Pulled;
     try {
       pulled = await pull(ways);
     } catch (error) {
       const isMissing = error instanceof Refusal && error.code === "artifact_unavailable";
-      const others = await this.#waysTo(null);
+      const others = await this.waysTo(null);
       if (!isMissing || others.every((each) => ways.includes(each))) throw error;
       pulled = await pull(others);
     }
@@ -166,7 +171,7 @@ export class RunArtifacts {
   }
 
   /** Named members, this node left out; null for all. One way to each is kept for later. */
-  async #waysTo(nodes: readonly string[] | null): Promise<readonly Holder[]> {
+  protected async waysTo(nodes: readonly string[] | null): Promise<readonly Holder[]> {
     const mesh = this.mesh();
     if (mesh === null) return [];
     const { author } = await this.services.receipts.open();
@@ -195,5 +200,25 @@ export class RunArtifacts {
       if (way !== undefined) this.#ways.set(key, way);
       return way === undefined ? [] : [way];
     });
+  }
+}
+
+function requireFree(
+  shelf: Shelf,
+  artifact: Digest,
+  { run, kind }: { readonly run: string; readonly kind: KeptKind },
+): void {
+  for (const other of longestKept.slice(0, longestKept.indexOf(kind))) {
+    if (shelf.kept.of(ownerOf(run), other).some(isIt))
+      throw new Refusal(
+        "delta_malformed",
+        `what was given as a ${kind} of ${run} is a ${other} of it`,
+        "who made it did not make it by the rules",
+        { run, artifact },
+      );
+  }
+
+  function isIt(each: { readonly artifact: Digest }): boolean {
+    return each.artifact === artifact;
   }
 }

@@ -1,9 +1,11 @@
+import type { Keep } from "#src/artifact/kept.ts";
 import { encodeCrockford } from "#src/codec/base32.ts";
 import type { Digest } from "#src/codec/digest.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import type { Run } from "#src/window/run.ts";
 import type { LocalRunFacts, NewRun, RunRecord, RunService } from "#src/window/services.ts";
 import { workerOf } from "#src/window/workers.ts";
+import type { KeptKind } from "./run-artifacts.ts";
 import type { RunEngine } from "./run-engine.ts";
 
 /** How long a node that was drawn is waited for to be known here, and how often that is looked at. */
@@ -63,8 +65,9 @@ export class MeshRuns implements RunService {
   async fetch(artifact: Digest, from: readonly string[], signal: AbortSignal): Promise<void> {
     const { artifacts, parts, places } = this.engine;
     const state = parts.cluster.ownState();
-    const owner = state?.runs.find((run) => namesArtifact(run, artifact))?.run ?? "evidence";
-    const keep = { run: owner, kind: "contribution", number: 0 } as const;
+    const found = state?.runs.find((run) => namesArtifact(run, artifact));
+    const owner = found?.run ?? "evidence";
+    const keep = { run: owner, ...placeOf(found, artifact) };
     const shelf = await artifacts.shelf();
     if (shelf.catalog.get(artifact)?.isWhole === true) return;
     const isDelta = state?.runs.some(({ window }) => isContributed(window, artifact)) === true;
@@ -118,6 +121,16 @@ export class MeshRuns implements RunService {
 
 function namesArtifact({ document, revision, window }: Run, artifact: Digest): boolean {
   return document === artifact || revision.artifact === artifact || isContributed(window, artifact);
+}
+
+/** As what a run keeps it. */
+function placeOf(
+  run: Run | undefined,
+  artifact: Digest,
+): Pick<Keep, "number"> & { kind: KeptKind } {
+  if (run?.document === artifact) return { kind: "document", number: 0 };
+  if (run?.revision.artifact === artifact) return { kind: "revision", number: run.revision.number };
+  return { kind: "contribution", number: run?.window?.number ?? 0 };
 }
 
 function isContributed(window: Run["window"], artifact: Digest): boolean {
