@@ -93,6 +93,23 @@ describe("W-11 the record of a run", () => {
     expect(records.after(null, 3, 10)).toEqual(found.slice(1));
   });
 
+  test("W-11 runs without end leave a bounded record, and that of a run this node worked on", () => {
+    records.write(
+      records.changesOf([applied(3, "membership", create), applied(4, "self", ready())]),
+    );
+    for (let number = 0; number < 80; number++) {
+      const id = `flood${String(number).padStart(3, "0")}`;
+      const begin = { ...create, run: id, name: id } as Event["command"];
+      const end: Event["command"] = { kind: "run-wished", run: id, wish: "stop" };
+      const log = [applied(10 + 2 * number, "membership", begin)];
+      records.write(records.changesOf([...log, applied(11 + 2 * number, "membership", end)]));
+    }
+    expect(count("(SELECT DISTINCT run FROM run_record)")).toBe(64);
+    expect(records.all(run).length).toBe(2);
+    expect(records.all("flood079").length).toBe(2);
+    expect(records.all("flood000")).toEqual([]);
+  });
+
   test("W-11 what was refused, and what is about no run, is not recorded", () => {
     const refused = { ...applied(3, "membership", create), outcome: null };
     const other = { ...applied(4, "self", ready()), event: null };

@@ -47,6 +47,8 @@ export class RunRecords {
   /** Inside a transaction. An event that is known already is not written again, and told to nobody. */
   write(changes: readonly Change[]): void {
     for (const change of changes) if (this.#insert(change.record)) this.#tell(change);
+    // Whoever may begin runs may begin many, also on nodes that work on none of them.
+    if (changes.some(({ record }) => record.command.kind === "run-created")) this.prune();
   }
 
   /** Enters what another node recorded; the caller has checked that it fits. */
@@ -56,12 +58,13 @@ export class RunRecords {
     });
   }
 
-  /** Forgets the runs that are known longest where there are too many. */
+  /** Forgets runs where there are too many: those in which this node said nothing first, then the oldest. */
   prune(): void {
     this.parts.store.run(
       `DELETE FROM run_record WHERE run NOT IN
-       (SELECT run FROM run_record GROUP BY run ORDER BY max(place) DESC LIMIT ?)`,
-      recordedRunMaximum,
+       (SELECT run FROM run_record GROUP BY run
+        ORDER BY max(kind = 'run-stated' AND author = ?) DESC, max(place) DESC LIMIT ?)`,
+      ...[this.parts.node, recordedRunMaximum],
     );
   }
 
