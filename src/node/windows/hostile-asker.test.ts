@@ -4,6 +4,7 @@ import { machineClock } from "#src/node/clock.ts";
 import type { Draw, Run } from "#src/window/run.ts";
 import type { RunEngine } from "./run-engine.ts";
 import { MeshRuns } from "./run-service.ts";
+import { RunFollower, type FollowerParts } from "./run-follower.ts";
 
 const { signal } = new AbortController();
 
@@ -57,4 +58,35 @@ test("W-8 of many who ask and were not drawn few wait, and who was drawn is serv
   expect(await runs.state(request, "bo", signal)).toEqual({ artifact: "a".repeat(64) });
   expect(isOver).toBe(false);
   await Promise.all(askers);
+});
+
+test("W-11 a history that nobody has whole is asked for ever more seldom, and no more once it is here", async () => {
+  let [nowMs, count, isWhole] = [0, 0, false];
+  const history = {
+    async whole() {
+      count++;
+      return { records: [], isWhole };
+    },
+  };
+  const follower = new RunFollower({
+    services: { clock: { monotonicMs: () => nowMs, wallMs: () => nowMs } },
+    places: { isHere: () => false },
+    local: { has: () => false },
+    records: { after: () => [] },
+    ...{ history, node: "me" },
+  } as unknown as FollowerParts);
+  const run = { run: "r1a2b3c4", phase: "active", windowCount: 1 } as unknown as Run;
+  const look = async () => {
+    nowMs += 500;
+    follower.follow([run]);
+    for (let turn = 0; turn < 8; turn++) await Promise.resolve();
+  };
+  for (let looks = 0; looks < 2_000; looks++) await look();
+  expect(count).toBeGreaterThan(5);
+  expect(count).toBeLessThan(16);
+  isWhole = true;
+  for (let looks = 0; looks < 700; looks++) await look();
+  const counted = count;
+  for (let looks = 0; looks < 700; looks++) await look();
+  expect(count).toBe(counted);
 });

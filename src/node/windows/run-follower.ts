@@ -28,6 +28,8 @@ const largeStateBytes = 256 * 1024 ** 2;
 const contributionBytesMaximum = 4 * 1024 ** 3;
 /** How long what could not be fetched ahead rests. */
 const restMs = 2_000;
+/** A history that nobody has whole is asked for ever more seldom, down to this. */
+const historyRestMs = 300_000;
 /** Contributions fetched ahead at the same time. */
 const aheadMaximum = 8;
 
@@ -56,6 +58,8 @@ export class RunFollower {
   /** Windows before this one have no states here any more, by run. */
   readonly #tidied = new Map<string, number>();
   readonly #busy = new Map<string, Promise<void>>();
+  /** How long each run's history rests that nobody had whole. */
+  readonly #historyRests = new Map<string, { readonly waitMs: number; readonly untilMs: number }>();
   readonly #restUntilMs = new Map<string, number>();
   readonly #bytesPerTarget = new Map<string, number | null>();
   #seenPlace = 0;
@@ -117,11 +121,24 @@ export class RunFollower {
     const due = isOver(run) ? Infinity : run.windowCount;
     if (at !== undefined && due < at + collectEvery) return;
     if (at === Infinity) return;
+    const restsUntilMs = this.#historyRests.get(run.run)?.untilMs ?? -Infinity;
+    if (this.parts.services.clock.monotonicMs() < restsUntilMs) return;
     this.#once(`history ${run.run}`, async (signal) => {
       const { isWhole } = await this.parts.history.whole(run.run, run, signal);
-      if (isWhole) this.#completed.set(run.run, due);
-      else throw new Refusal("evidence_incomplete", "nobody has all of the run's events", "");
+      if (!isWhole) {
+        this.#askHistoryLater(run.run);
+        throw new Refusal("evidence_incomplete", "nobody has all of the run's events", "");
+      }
+      this.#completed.set(run.run, due);
+      this.#historyRests.delete(run.run);
     });
+  }
+
+  /** All of a long history would otherwise come again and again from members that lack a part of it. */
+  #askHistoryLater(run: string): void {
+    const waitMs = Math.min(historyRestMs, 2 * (this.#historyRests.get(run)?.waitMs ?? restMs / 2));
+    const untilMs = this.parts.services.clock.monotonicMs() + waitMs;
+    this.#historyRests.set(run, { waitMs, untilMs });
   }
 
   /** The promoted revision as the home's newest checkpoint, once its files are here. */
