@@ -3,16 +3,17 @@
  * fourth joins in the middle, takes the revision from all three at once, proves its digest and contributes.
  *
  *     bun scripts/window-catch-up.ts
+ *     bun scripts/window-catch-up.ts --still
  *     bun scripts/window-catch-up.ts --width 512 --layers 4 --window-steps 4
  *
  * The model is as large as `--width` and `--layers` make it, and its revision has a momentum: by default about 500 MB.
  * Windows have to be longer than the pull, so that who comes does not run after the run: `--window-steps`. What
  * stands after `--` is given to `psionic run start` as it is. Figures with their command go to docs/LOG.md.
  */
-import { statSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { until } from "../src/acceptance/daemon.fixture.ts";
+import { childrenOf, until } from "../src/acceptance/daemon.fixture.ts";
 import {
   firstReady,
   firstWork,
@@ -32,10 +33,20 @@ const { values: words, positionals: runWords } = parseArgs({
     "window-steps": { type: "string", default: "4" },
     /** Windows to be ended before the fourth comes. */
     after: { type: "string", default: "2" },
+    /** The holders' native work stands still meanwhile, so that the pull has the machine to itself. */
+    still: { type: "boolean", default: false },
   },
 });
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const rate = (bytes: number, ms: number) => `${Math.round(bytes / ms / 1e3)} MB/s`;
+
+/** To the processes that train, of the three. */
+function signalWorkers(signal: "SIGSTOP" | "SIGCONT"): void {
+  for (const home of holders)
+    for (const pid of childrenOf(home.file.pid))
+      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("__worker"))
+        process.kill(pid, signal);
+}
 
 const holders = [new Newcomer("one"), new Newcomer("two"), new Newcomer("three")] as const;
 const [founder] = holders;
@@ -60,9 +71,11 @@ try {
     return promotions(await founder.records(run)) >= Number(words.after);
   });
   const sinceMs = Date.now();
+  if (words.still) signalWorkers("SIGSTOP");
   await late.enter([...(await joinWords(founder)), "--detach"]);
   const { node } = (await late.status()).node;
   await eventually("it has a revision", () => late.pulls("revision").length > 0);
+  if (words.still) signalWorkers("SIGCONT");
   const first = await firstWork(run, { node, sinceMs }, founder);
   for (const { number, bytes, ms, from } of late.pulls("revision")) {
     say(`revision ${number}: ${bytes} bytes in ${(ms / 1000).toFixed(2)} s, ${rate(bytes, ms)}`);
