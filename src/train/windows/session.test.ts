@@ -209,3 +209,12 @@ test("W-3 an optimizer without moments has none to keep", async () => {
   const next = tinyWork({ window: 2 });
   expect((await site.train(next, { own: first.private })).segments).toBe(3);
 }, 60_000);
+
+test("W-3 what a process that was killed left half-written is no part of a contribution", async () => {
+  const site = new Site();
+  const left = "/run/windows/1/contribution/.delta.bin.0123456789abcdef";
+  site.disk.files.set(left, new Uint8Array(10));
+  const result = await site.train(tinyWork());
+  const files = await site.disk.list(result.directory);
+  expect(files.map(({ name }) => name)).toEqual(["commitments.json", "delta.bin"]);
+}, 60_000);

@@ -286,6 +286,8 @@ class WindowTraining {
     const commitments = this.#commitments(bytes, parts.residual);
     const text = `${JSON.stringify(commitments)}\n`;
     const contribution = contributionDirectory(directory, window);
+    // What a process that was killed here left half-written is no part of what is given.
+    await this.#disk.remove(contribution);
     await this.#disk.makeDirectory(contribution, ownerOnly);
     await this.#disk.publish(`${contribution}/${deltaFile}`, bytes);
     await this.#disk.publish(`${contribution}/${commitmentsFile}`, text);
