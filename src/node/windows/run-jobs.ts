@@ -227,7 +227,10 @@ export class RunJobs {
 
   /** As much as it said, and never more than a delta of the run can have. */
   #mostBytes({ run }: Run, { sizeBytes }: Contribution): number {
-    return Math.min(sizeBytes, this.parts.places.bytesMaximum(run, "contribution") ?? 0);
+    const mostBytes = this.parts.places.bytesMaximum(run, "contribution");
+    // Nobody lied because this node does not know its document yet.
+    if (mostBytes === null) throw new Refusal("interrupted", `${run} is not open here yet`, "");
+    return Math.min(sizeBytes, mostBytes);
   }
 
   /** The worker's own state at a commitment, as it gives it to who was drawn to compute on from there. */
