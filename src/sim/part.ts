@@ -39,7 +39,11 @@ export class Part {
   #isLookPlanned = false;
   #seen: readonly Run[] = [];
   /** What a planted mistake remembers: the words before the latest, of each run. */
-  readonly #saidBefore = new Map<string, Say["previous"]>();
+  /** What statements of a run named last, and what before that. */
+  readonly #named = new Map<
+    string,
+    { readonly last: Say["previous"]; readonly before: Say["previous"] }
+  >();
 
   constructor(
     readonly world: Surroundings,
@@ -122,8 +126,11 @@ export class Part {
 
   #withFlaw({ run, previous, anchor }: Say): Pick<Say, "previous" | "anchor"> {
     const { flaw } = this.world;
-    const before = this.#saidBefore.get(run) ?? null;
-    this.#saidBefore.set(run, previous);
+    const named = this.#named.get(run) ?? { last: previous, before: null };
+    const { last, before } =
+      named.last === previous ? named : { last: previous, before: named.last };
+    this.#named.set(run, { last, before });
+    // Said once more, it is no better.
     if (flaw === "previous-of-before") return { previous: before, anchor };
     if (flaw === "anchor-made-up") return { previous, anchor: anchor && digestJson([anchor]) };
     return { previous, anchor };

@@ -111,7 +111,7 @@ class Worker {
       const session = await this.#opened();
       const result = await session.perform(
         task,
-        (told) => this.#send({ ...told, id } as FromWorker),
+        (told) => this.#send({ ...told, id }),
         given.signal,
       );
       this.#send({ type: "done", id, result });

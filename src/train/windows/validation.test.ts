@@ -59,14 +59,12 @@ function restate(worker: Site, given: Case, change: (commitments: Commitments) =
   };
 }
 
-type Mutable = { -readonly [K in keyof Commitments]: Commitments[K] };
-
 /** Puts another delta in its place and commits to it. */
 function replaceDelta(worker: Site, given: Case, bytes: Uint8Array): Case {
   worker.disk.files.set(`${given.contribution}/delta.bin`, bytes);
   return restate(worker, given, (commitments) => {
-    (commitments as Mutable).delta = digestBytes(bytes);
-    (commitments as Mutable).deltaBytes = bytes.byteLength;
+    commitments.delta = digestBytes(bytes);
+    commitments.deltaBytes = bytes.byteLength;
   });
 }
 
@@ -94,7 +92,7 @@ test("W-8 honest work is accepted in every segment of every window, by every cod
         const state = await stateAt(worker, window, segment);
         const verdict = await checker.do({ kind: "validate", ...given, segment, state });
         expect(verdict).toMatchObject({ reasons: [], finding: "", segment });
-        expect(verdict.recomputed).toBe(verdict.committed!);
+        expect(verdict.recomputed).toBe(verdict.committed);
       }
       own = result.private;
     }
@@ -135,8 +133,8 @@ test("W-8 a changed or short list of commitments, and one of other work, does no
     (each) => ({ ...each, work: tinyWork({ window: 4 }) }),
     (each) => ({ ...each, contribution: "/nowhere" }),
     (each) => restate(worker, each, ({ states }) => void states.pop()),
-    (each) => restate(worker, each, (list) => void ((list as Mutable).steps = 5)),
-    (each) => restate(worker, each, (list) => void ((list as Mutable).residualAfter = null)),
+    (each) => restate(worker, each, (list) => void (list.steps = 5)),
+    (each) => restate(worker, each, (list) => void (list.residualAfter = null)),
     (each) => restate(worker, each, (list) => void Object.assign(list, { extra: 1 })),
   ];
   for (const change of changes) {
@@ -197,7 +195,7 @@ test("W-8 a residual that is not what the delta left is seen when the end is dra
   const worker = new Site();
   const { given, result } = await honest(worker, tinyWork());
   const lie = restate(worker, given, (list) => {
-    (list as Mutable).residualAfter = "2".repeat(64);
+    list.residualAfter = "2".repeat(64);
   });
   const segment = result.segments - 1;
   const state = await stateAt(worker, 1, segment);
@@ -298,7 +296,7 @@ async function pretend(
     liar.disk.files.get(`${state}/state.safetensors`)!,
   );
   const lie = restate(liar, given, (list) => {
-    (list as Mutable).work = workDigest(work, revision);
+    list.work = workDigest(work, revision);
   });
   return { ...lie, work, segment, state: copy };
 }
