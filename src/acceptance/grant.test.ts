@@ -38,7 +38,7 @@ describe("A-6 grants at the terminal", () => {
     expect((await issue("sampel")).last).toMatchObject({
       ...{ code: "capability_unknown", hint: "did you mean sample?" },
     });
-    for (const capability of ["train", "identity", "grant/issue", "run/start"])
+    for (const capability of ["train", "identity/show", "grant/issue", "run/start"])
       expect((await issue(capability)).last["code"]).toBe("capability_unknown");
     expect(await codeOf(owner, "grant", "issue", "--to", guestKey)).toBe("usage");
     const forever = ["--capability", "runs", "--expires", "91d"];
