@@ -6,7 +6,7 @@ import { checkpointDirectory, manifestFile, pointerFile } from "#src/train/check
 import { revisionDigest } from "#src/train/revision.ts";
 import { openRunData } from "#src/train/run-document.ts";
 import { assignTrainingData } from "#src/train/training-data.ts";
-import { discardWindows, keepPrivate } from "#src/train/windows/window-store.ts";
+import { discardWindows, keepPrivate, sparePrivateCount } from "#src/train/windows/window-store.ts";
 import type { SayingOf } from "#src/window/event.ts";
 import { isOver, type Run } from "#src/window/run.ts";
 import type { LocalRuns } from "./local-runs.ts";
@@ -263,7 +263,8 @@ export class RunFollower {
     const { root } = places.paths(run.run);
     this.#once(`tidy ${run.run}`, async () => {
       await discardWindows(services.disk, root, before);
-      await keepPrivate(services.disk, root, [self?.private ?? null, own?.private ?? null]);
+      const known = [self?.private ?? null, own?.private ?? null];
+      await keepPrivate(services.disk, root, known, isOver(run) ? 0 : sparePrivateCount);
       this.#tidied.set(run.run, before);
     });
   }

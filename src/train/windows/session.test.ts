@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { openCpuBackend } from "#src/kernel/cpu/cpu-backend.ts";
 import { openReferenceBackend } from "#src/kernel/reference/reference-backend.ts";
+import type { Disk } from "#src/port/disk.ts";
 import { Refusal } from "#src/refusal/refusal.ts";
 import { MemoryDisk, tinyManifest } from "../train.fixture.ts";
-import { stateDirectory } from "./window-store.ts";
+import { keepPrivate, stateDirectory } from "./window-store.ts";
 import { codecs, seed, Site, tinyWork } from "./worker.fixture.ts";
 
 const code = (promise: Promise<unknown>) =>
@@ -61,6 +62,23 @@ test("W-4 what a codec left is part of the private state, and the next window go
     );
   }
 }, 60_000);
+
+test("W-7 who knows less of a run than before its death keeps the newest private states", async () => {
+  const { disk } = new Site();
+  const ages = new Map([5, 1, 4, 2, 3].map((age) => [`state-${age}`, age]));
+  for (const name of ages.keys()) await disk.publish(`/run/private/${name}/part`, "x");
+  const dated: Disk = Object.create(disk, {
+    list: {
+      value: async (path: string) =>
+        (await disk.list(path)).map((entry) => ({ ...entry, modifiedMs: -ages.get(entry.name)! })),
+    },
+  });
+  const left = async () => (await disk.list("/run/private")).map(({ name }) => name);
+  await keepPrivate(dated, "/run", ["state-5", null]);
+  expect(await left()).toEqual(["state-1", "state-2", "state-3", "state-5"]);
+  await keepPrivate(dated, "/run", ["state-5"], 0);
+  expect(await left()).toEqual(["state-5"]);
+});
 
 test("W-7 ended at any change of the disk and begun again, a window gives the same bits", async () => {
   const work = tinyWork();

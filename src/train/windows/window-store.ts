@@ -105,14 +105,22 @@ export async function discardWindows(disk: Disk, run: string, before: number): P
     if (/^\d+$/.test(name) && Number(name) < before) await disk.remove(`${run}/windows/${name}`);
 }
 
-/** Keeps only these private states. */
+/**
+ * Private states beside the named ones that are kept while a run goes on. A node that was killed may know less of the run
+ * for a moment than it did before, and so not name the state that its next window begins from.
+ */
+export const sparePrivateCount = 3;
+
+/** Keeps these private states, and so many of the newest others. */
 export async function keepPrivate(
   disk: Disk,
   run: string,
   digests: readonly (Digest | null)[],
+  spareCount: number = sparePrivateCount,
 ): Promise<void> {
-  for (const { name } of await disk.list(`${run}/private`))
-    if (!digests.includes(name)) await disk.remove(`${run}/private/${name}`);
+  const others = (await disk.list(`${run}/private`)).filter(({ name }) => !digests.includes(name));
+  const oldestLast = others.toSorted((a, b) => b.modifiedMs - a.modifiedMs);
+  for (const { name } of oldestLast.slice(spareCount)) await disk.remove(`${run}/private/${name}`);
 }
 
 async function readJson<Schema extends v.GenericSchema>(
