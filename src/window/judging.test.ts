@@ -54,6 +54,22 @@ describe("W-8 verdicts", () => {
     }
   });
 
+  test("W-7 are not asked of a worker that asks for no more work, even where fewer judge then", () => {
+    const mesh = new TestRuns(["a", "b", "c"], two);
+    mesh.change("c", { isValidator: true });
+    mesh.begin().toSealed(["a", "b"]);
+    // Of this window c had work: it may still be there.
+    expect(mesh.window.draws.flatMap(({ validators }) => validators)).toContain("c");
+    mesh.judgeAll();
+    mesh.state("a");
+    mesh.state("b");
+    mesh.open();
+    mesh.toSealed();
+    expect(mesh.window.draws.map(({ validators }) => validators)).toEqual([["b"], ["a"]]);
+    mesh.judgeAll();
+    expect(mesh.window.accepted).toEqual(["a", "b"]);
+  });
+
   test("W-8 before the seal there are none, and after the score none any more", () => {
     const mesh = new TestRuns().begin();
     expect(mesh.judge("a", "b")).toBe("window_stale");
