@@ -65,18 +65,19 @@ function isReady(around: Surroundings, node: string): boolean {
 }
 
 /**
- * Who contributed, and the mesh's validators; a run has room for a bounded number of nodes. Who once worked on it and
- * asks for no more work cannot be waited for: it may have said that it never will.
+ * Who contributed, and the mesh's validators; a run has room for a bounded number of nodes. A trainer that does not ask
+ * for work of the run, or no more, cannot be waited for: it may never be able to.
  */
 function validatorsFor(run: Run, window: Window, around: Surroundings): readonly string[] {
   let room = workerMaximum - run.workers.length;
   const contributors = new Set(window.contributions.map(({ worker }) => worker));
   const tasked = new Set(window.tasks.map(({ worker }) => worker));
   return around.members
-    .filter(({ node, isReady: isThere, isValidator }) => {
+    .filter(({ node, isReady: isThere, isTrainer, isValidator }) => {
       const worker = workerOf(run, node);
       if (!isThere || worker?.isQuarantined === true) return false;
-      if (worker?.revision === null && !tasked.has(node)) return false;
+      const isAsking = worker === undefined ? !isTrainer : worker.revision !== null;
+      if (!isAsking && !tasked.has(node)) return false;
       if (!contributors.has(node) && !isValidator) return false;
       return worker !== undefined || room-- > 0;
     })
